@@ -1,0 +1,89 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![no_std]
+//! Memory regions and typed alignment: the memory layer of the Basel Haskell Compiler's runtime.
+//!
+//! Alignment is part of the type. [`Align<64>`](Align) is a marker; a kernel that takes `&AlignedSlice<f32, A>` with
+//! `A: AtLeast<Align<64>>` does not accept a slice aligned to 16 bytes, and the compiler says so in plain words. A
+//! [`SimdBuffer<T, A, R>`](SimdBuffer) is a `Vec` with its alignment and its memory region in the type, padded with zeros
+//! to whole vectors. Where alignment or region are chosen at run time there are [`Alignment`], [`detect_simd_alignment`]
+//! and `&dyn MemoryRegion`, and checked ways from one world to the other.
+//!
+//! ```
+//! use bhc_rts_alloc::{Align, AlignedSlice, AtLeast, SimdBuffer, SimdLevel, simd_kernel};
+//!
+//! simd_kernel! {
+//!     /// Compiled for each instruction set; runs on the one that the token proves.
+//!     fn scale(a: f32, x: &mut AlignedSlice<f32, Align<64>>) {
+//!         x.iter_mut().for_each(|x| *x *= a);
+//!     }
+//! }
+//!
+//! let mut x = SimdBuffer::<f32>::from_fn(1000, |i| i as f32);
+//! scale(SimdLevel::detect(), 2.0, &mut x.padded_mut());
+//! assert_eq!(x[999], 1998.0);
+//! ```
+//!
+//! # The map
+//! | module | what | names |
+//! |---|---|---|
+//! | `align` | alignment as a type and as a value | [`Align`], [`KnownAlign`], [`AtLeast`], [`FitsIn`], [`Alignment`], [`AlignSpec`], [`SimdLevel`], [`simd_kernel!`], [`with_alignment!`], [`align_up`] … |
+//! | `error`, `stats` | what goes wrong, what is counted | [`AllocError`], [`AllocResult`], [`AllocStats`] |
+//! | [`os`] | the operating system, and making it fail | [`page_size`], [`FileRead`] |
+//! | `region` | the contract of a memory region | [`MemoryRegion`], [`TypedRegion`], [`RegionKind`] |
+//! | `system` | the process allocator as a region | [`System`], [`alloc_aligned`], [`free_aligned`] |
+//! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
+//!
+//! A file uses what stands above it in this table, never what stands below.
+//!
+//! # Features
+//! * `std` (default): CPU detection at run time, per-thread statistics, files. Implies `alloc`.
+//! * `alloc`: [`System`] over the global allocator; regions behind `Box`, `Rc`, `Arc`.
+//! * neither: pure `core`. Alignment, errors, statistics, the region contract, and buffers over a caller's region; nothing
+//!   is allocated anywhere, and [`System`] answers every request with an error.
+//! * `serde`: `Serialize` and `Deserialize` for the buffers.
+//! * `checked`: the checks of debug builds in release builds too, and the fault-injection hook [`os::fault`](os).
+//!
+//! # What is tested where
+//! Everything is built and tested on x86-64 Linux. Other targets compile by `cfg` and are not tested: without AVX they run
+//! the baseline copy of each kernel, without Linux files are read buffered, and on 32-bit targets the lifetime totals of
+//! statistics saturate at 4 GiB.
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod align;
+mod buffer;
+mod error;
+pub mod os;
+mod region;
+mod stats;
+#[cfg(feature = "alloc")]
+mod sync;
+mod system;
+
+pub use align::{
+    Align, AlignSpec, AlignVisitor, Alignment, AtLeast, CACHE_LINE, CacheLineAlign, DefaultAlign, DispatchFloor,
+    FALSE_SHARING_RANGE, FitsIn, InvalidAlignment, KnownAlign, PageAlign, Simd128Align, Simd256Align, Simd512Align,
+    SimdLevel, align_down, align_up, checked_align_up, detect_simd_alignment, is_aligned, is_ptr_aligned,
+};
+#[cfg(feature = "std")]
+pub use buffer::FileError;
+pub use buffer::{
+    AlignedSlice, IntoIter, PADDING_BLOCK, PaddedMut, Place, RawParts, RecordError, SimdBuffer, SizeMismatch,
+};
+pub use error::{AllocError, AllocResult};
+pub use os::page_size;
+#[cfg(feature = "std")]
+pub use os::{FileRead, Unaligned};
+pub use region::{MemoryRegion, RegionKind, TypedRegion};
+pub use stats::AllocStats;
+pub use system::{System, alloc_aligned, free_aligned};
+
+/// For the crate's macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::align::detect::Isa;
+    pub use crate::align::strictly_descending;
+}

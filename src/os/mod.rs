@@ -1,0 +1,37 @@
+//! The only place that asks the operating system, or the process allocator that stands for it, for anything.
+//!
+//! Each part has one job: [`process`] the process allocator, [`file`] reading into aligned memory, [`page_size`], and
+//! [`fault`], which makes requests for memory fail on purpose.
+
+#[cfg(feature = "checked")]
+pub mod fault;
+#[cfg(feature = "std")]
+pub(crate) mod file;
+#[cfg(feature = "alloc")]
+pub(crate) mod process;
+
+#[cfg(feature = "std")]
+pub use file::{FileRead, Unaligned};
+
+/// The size of a page of virtual memory on this machine, in bytes; a power of two.
+///
+/// Asked once per call, a few nanoseconds. Where there is nobody to ask (not Unix, or no feature `std`) it is 4096, or
+/// 65536 on WebAssembly.
+///
+/// ```
+/// assert!(bhc_rts_alloc::page_size().is_power_of_two());
+/// ```
+#[must_use]
+pub fn page_size() -> usize {
+    #[cfg(all(unix, feature = "std", not(miri)))]
+    {
+        // SAFETY: `sysconf` reads no memory of ours and is safe to call from any thread.
+        let answer = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        if let Ok(bytes) = usize::try_from(answer)
+            && bytes.is_power_of_two()
+        {
+            return bytes;
+        }
+    }
+    if cfg!(target_family = "wasm") { 65536 } else { 4096 }
+}
