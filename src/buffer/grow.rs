@@ -120,20 +120,21 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// The value comes back, with what the region answered. The buffer is as before.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), (T, AllocError)> {
+        let len = self.len;
         if self.next_enters_block() {
-            if self.len == self.capacity()
+            if len == self.capacity()
                 && let Err(error) = self.grow(1)
             {
                 return Err((value, error));
             }
             self.enter_block();
-        } else if Self::SIZE == 0 && self.len == usize::MAX {
+        } else if Self::SIZE == 0 && len == usize::MAX {
             return Err((value, AllocError::Overflow));
         }
         // SAFETY: there is room: either it was just made sure of, or the element ends within a block of padding that is
         // inside the allocation (B2).
-        unsafe { self.ptr.add(self.len).write(value) };
-        self.len += 1;
+        unsafe { self.ptr.add(len).write(value) };
+        self.len = len + 1;
         Ok(())
     }
 

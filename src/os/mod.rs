@@ -1,14 +1,12 @@
-//! The only place that asks the operating system, or the process allocator that stands for it, for anything.
+//! The only place that asks the operating system for anything.
 //!
-//! Each part has one job: [`process`] the process allocator, [`file`] reading into aligned memory, [`page_size`], and
-//! [`fault`], which makes requests for memory fail on purpose.
+//! Each part has one job: `file` reads into aligned memory, [`page_size`] asks what its name says, and `fault` (feature
+//! `checked`) makes requests for memory fail on purpose.
 
 #[cfg(feature = "checked")]
 pub mod fault;
 #[cfg(feature = "std")]
 pub(crate) mod file;
-#[cfg(feature = "alloc")]
-pub(crate) mod process;
 
 #[cfg(feature = "std")]
 pub use file::{FileRead, Unaligned};
@@ -34,4 +32,15 @@ pub fn page_size() -> usize {
         }
     }
     if cfg!(target_family = "wasm") { 65536 } else { 4096 }
+}
+
+/// Asked by every region before it obtains memory: whether the request is to fail, so that what happens then can be
+/// tested. Constantly `false` without the feature `checked`.
+#[cfg(feature = "alloc")]
+#[inline]
+pub(crate) fn struck() -> bool {
+    #[cfg(feature = "checked")]
+    return fault::strikes();
+    #[cfg(not(feature = "checked"))]
+    false
 }

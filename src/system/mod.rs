@@ -1,6 +1,7 @@
 //! [`System`]: the process allocator as a region, with exact statistics and good manners above 16-byte alignment.
 //!
-//! [`offset`] makes over-aligned blocks that zero lazily and grow cheaply; [`ledger`] counts.
+//! [`offset`] makes over-aligned blocks that zero lazily and grow cheaply; [`ledger`] counts; [`thread`] is what each
+//! thread has of both.
 
 #[cfg(feature = "alloc")]
 pub(crate) mod ledger;

@@ -1,4 +1,13 @@
-//! The calling thread's [`Tally`]: claimed at its first use, given back when the thread ends.
+//! What the calling thread has of its own: its [`Tally`], and the free blocks that it keeps.
+//!
+//! Both are given back when the thread ends. Until the first is asked for nothing is registered, and once the thread's
+//! destructors have run nothing is kept any more; blocks can be allocated and freed at any time all the same, in the
+//! destructors of other thread-locals too.
+//!
+//! # Note: one block a class
+//! Buffers come and go: a temporary is allocated, filled, read and freed, and the next is of the same size. Keeping the
+//! last freed block of each class serves that at the price of a load and a store, and bounds what an idle thread holds:
+//! [`CLASSES`] blocks, 140 KiB in all.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -6,10 +15,12 @@ use std::ptr::NonNull;
 use std::thread_local;
 
 use super::ledger::{Ledger, Tally};
+use super::offset::{CLASSES, free_kept};
 
 thread_local! {
-    // Needs no destructor, so it can be read at any time, also while the thread's other destructors run.
+    // These two need no destructor, so they can be used at any time.
     static OWN: Cell<Option<&'static Tally>> = const { Cell::new(None) };
+    static KEPT: [Cell<Option<NonNull<u8>>>; CLASSES] = const { [const { Cell::new(None) }; CLASSES] };
     static EXIT: Exit = const { Exit };
 }
 
@@ -18,9 +29,18 @@ struct Exit;
 
 impl Drop for Exit {
     fn drop(&mut self) {
+        // Without a tally nothing is kept (see `keep`), and by now no new one can be had (see `claim`).
         if let Some(tally) = OWN.take() {
             tally.release();
         }
+        KEPT.with(|kept| {
+            for (class, slot) in kept.iter().enumerate() {
+                if let Some(block) = slot.take() {
+                    // SAFETY: it was kept as a block of this class, and is out of the slot.
+                    unsafe { free_kept(class, block) };
+                }
+            }
+        });
     }
 }
 
@@ -54,4 +74,28 @@ fn make() -> Option<&'static Tally> {
         tally.write(Tally::new());
         Some(tally.as_ref())
     }
+}
+
+/// The block of `class` that this thread keeps, if it does; it is the caller's then.
+#[inline]
+pub(super) fn take(class: usize) -> Option<NonNull<u8>> {
+    KEPT.with(|kept| kept.get(class)?.take())
+}
+
+/// Keeps a freed block of `class` for the next request, if there is none yet. If the answer is `false` the block is still
+/// the caller's.
+///
+/// Not for a thread whose end nobody would notice, and not under a sanitizer, which is to see every free.
+#[inline]
+pub(super) fn keep(class: usize, block: NonNull<u8>) -> bool {
+    if cfg!(any(bhc_asan, miri)) || OWN.get().is_none() {
+        return false;
+    }
+    KEPT.with(|kept| match kept.get(class) {
+        Some(slot) if slot.get().is_none() => {
+            slot.set(Some(block));
+            true
+        }
+        _ => false,
+    })
 }
