@@ -41,7 +41,7 @@
 //! * neither: pure `core`. Alignment, errors, statistics, the region contract, and buffers over a caller's region; nothing
 //!   is allocated anywhere, and [`System`] answers every request with an error.
 //! * `serde`: `Serialize` and `Deserialize` for the buffers.
-//! * `checked`: the checks of debug builds in release builds too, and the fault-injection hook [`os::fault`](os).
+//! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where
 //! Everything is built and tested on x86-64 Linux. Other targets compile by `cfg` and are not tested: without AVX they run
@@ -80,6 +80,10 @@ pub use os::{FileRead, Unaligned};
 pub use region::{MemoryRegion, RegionKind, TypedRegion};
 pub use stats::AllocStats;
 pub use system::{System, alloc_aligned, free_aligned};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// For the crate's macros.
 #[doc(hidden)]

@@ -158,9 +158,9 @@ pub trait TypedRegion: MemoryRegion {
 
 macro_rules! forward {
     ($($(#[$cfg:meta])? [$($lifetime:tt)*] $owner:ty;)+) => {$(
+        $(#[$cfg])?
         // SAFETY: the region behind the pointer keeps the contract, and every method is that region's own. Its address
         // does not change while the pointer moves.
-        $(#[$cfg])?
         unsafe impl<$($lifetime)* R: MemoryRegion + ?Sized> MemoryRegion for $owner {
             #[inline]
             fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {

@@ -154,6 +154,25 @@ fn blocks_freed_by_another_thread() {
     .unwrap();
 }
 
+/// Also what ThreadSanitizer is to look at.
+fn threads_at_once() {
+    let threads: Vec<_> = (0..4)
+        .map(|id| {
+            thread::spawn(move || {
+                for round in 0..500 {
+                    let layout = layout(1 + round * 17 % 5000, 1 << (id + round % 6));
+                    let block = System.alloc_zeroed(layout).unwrap();
+                    assert!(System.stats().current_live >= layout.size());
+                    // SAFETY: allocated just above.
+                    unsafe { System.dealloc(block, layout) };
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(System.stats().current_live, 0);
+}
+
 fn main() {
     let mut passed = 0;
     let mut run = |name: &str, test: &dyn Fn()| {
@@ -168,5 +187,6 @@ fn main() {
     });
     run("buffers_give_everything_back", &|| a_thread_that_ends_leaves_nothing(buffers_of_all_kinds));
     run("blocks_may_be_freed_by_another_thread", &|| a_thread_that_ends_leaves_nothing(blocks_freed_by_another_thread));
+    run("threads_allocate_and_count_at_once", &threads_at_once);
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }

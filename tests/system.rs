@@ -218,32 +218,32 @@ fn a_kept_block_serves_every_layout_of_its_class() {
 
 /// A region that says which of its methods was called.
 struct Probe {
-    called: std::cell::RefCell<Vec<&'static str>>,
+    called: Mutex<Vec<&'static str>>,
 }
 
 // SAFETY: gives no block but those of zero size; the pointers that it takes it gives back.
 unsafe impl MemoryRegion for Probe {
     fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {
-        self.called.borrow_mut().push("alloc");
+        self.called.lock().unwrap().push("alloc");
         Err(AllocError::UnsupportedAlignment(layout.align()))
     }
     unsafe fn dealloc(&self, _: NonNull<u8>, _: Layout) {
-        self.called.borrow_mut().push("dealloc");
+        self.called.lock().unwrap().push("dealloc");
     }
     unsafe fn realloc(&self, ptr: NonNull<u8>, _: Layout, _: usize) -> AllocResult<NonNull<u8>> {
-        self.called.borrow_mut().push("realloc");
+        self.called.lock().unwrap().push("realloc");
         Ok(ptr)
     }
     fn alloc_zeroed(&self, _: Layout) -> AllocResult<NonNull<u8>> {
-        self.called.borrow_mut().push("alloc_zeroed");
+        self.called.lock().unwrap().push("alloc_zeroed");
         Err(AllocError::Overflow)
     }
     fn stats(&self) -> AllocStats {
-        self.called.borrow_mut().push("stats");
+        self.called.lock().unwrap().push("stats");
         AllocStats { failed_allocations: 77, ..AllocStats::default() }
     }
     fn kind(&self) -> RegionKind {
-        self.called.borrow_mut().push("kind");
+        self.called.lock().unwrap().push("kind");
         RegionKind::Pinned
     }
 }
@@ -264,21 +264,21 @@ fn owners_of_regions_forward_every_method_to_the_region_itself() {
         assert_eq!(region.kind(), RegionKind::Pinned);
     }
     let all = ["alloc", "alloc_zeroed", "realloc", "dealloc", "stats", "kind"];
-    let probe = || Probe { called: std::cell::RefCell::default() };
+    let probe = || Probe { called: Mutex::default() };
 
     let region = probe();
     exercise(&region);
-    assert_eq!(region.called.take(), all, "&R");
+    assert_eq!(std::mem::take(&mut *region.called.lock().unwrap()), all, "&R");
     exercise(&&region as &dyn MemoryRegion);
-    assert_eq!(region.called.take(), all, "&dyn");
+    assert_eq!(std::mem::take(&mut *region.called.lock().unwrap()), all, "&dyn");
     exercise(Box::new(&region));
-    assert_eq!(region.called.take(), all, "Box");
+    assert_eq!(std::mem::take(&mut *region.called.lock().unwrap()), all, "Box");
     let region = Rc::new(region);
     exercise(Rc::clone(&region));
-    assert_eq!(region.called.take(), all, "Rc");
+    assert_eq!(std::mem::take(&mut *region.called.lock().unwrap()), all, "Rc");
     let region = Arc::new(Rc::into_inner(region).unwrap());
     exercise(Arc::clone(&region));
-    assert_eq!(region.called.take(), all, "Arc");
+    assert_eq!(std::mem::take(&mut *region.called.lock().unwrap()), all, "Arc");
     let region: Box<dyn MemoryRegion> = Box::new(probe());
     exercise(region);
 }

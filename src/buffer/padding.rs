@@ -83,12 +83,12 @@ impl<T: Zeroable + Copy, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
         let block = const {
             let block = block(Alignment::of::<A>());
             assert!(
-                size_of::<T>() == 0 || block % size_of::<T>() == 0,
+                size_of::<T>() == 0 || block.is_multiple_of(size_of::<T>()),
                 "padded views need elements whose size divides min(alignment, 64) bytes"
             );
             block
         };
-        if Self::SIZE == 0 { self.len } else { align_up(self.len * Self::SIZE, block) / Self::SIZE }
+        align_up(self.len * Self::SIZE, block).checked_div(Self::SIZE).unwrap_or(self.len)
     }
 
     /// The elements and the zeros after them, up to whole vectors of `min(A, 64)` bytes.

@@ -62,7 +62,6 @@ impl Place<Alignment> {
     }
 }
 
-#[expect(clippy::wrong_self_convention, reason = "the place is the receiver; the names are those of the buffer's own")]
 impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// The same alignment in another region, which the buffer will hold: a reference, an `Arc`, or the region itself.
     #[inline]
@@ -169,10 +168,6 @@ macro_rules! infallible {
         $(#[doc = $doc:literal])*
         $name:ident = $try_name:ident [$($generics:tt)*] ($($argument:ident: $type:ty),*) -> $element:ty;
     )+) => {
-        #[expect(
-            clippy::wrong_self_convention,
-            reason = "the place is the receiver; the names are those of the buffer's own"
-        )]
         impl<A: KnownAlign, R: MemoryRegion> Place<A, R> {$(
             $(#[doc = $doc])*
             ///
