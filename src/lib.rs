@@ -64,9 +64,9 @@ mod sync;
 mod system;
 
 pub use align::{
-    Align, AlignSpec, AlignVisitor, Alignment, AtLeast, CACHE_LINE, CacheLineAlign, DefaultAlign, DispatchFloor,
-    FALSE_SHARING_RANGE, FitsIn, InvalidAlignment, KnownAlign, PageAlign, Simd128Align, Simd256Align, Simd512Align,
-    SimdLevel, align_down, align_up, checked_align_up, detect_simd_alignment, is_aligned, is_ptr_aligned,
+    Align, AlignSpec, AlignVisitor, Alignment, AtLeast, CACHE_LINE, CacheLineAlign, ChosenFor, DefaultAlign,
+    DispatchFloor, FALSE_SHARING_RANGE, FitsIn, InvalidAlignment, KnownAlign, PageAlign, Simd128Align, Simd256Align,
+    Simd512Align, SimdLevel, align_down, align_up, checked_align_up, detect_simd_alignment, is_aligned, is_ptr_aligned,
 };
 #[cfg(feature = "std")]
 pub use buffer::FileError;
@@ -76,8 +76,8 @@ pub use buffer::{
 pub use error::{AllocError, AllocResult};
 pub use os::page_size;
 #[cfg(feature = "std")]
-pub use os::{FileRead, Unaligned};
-pub use region::{MemoryRegion, RegionKind, TypedRegion};
+pub use os::{FileRead, NotDirect};
+pub use region::{MemoryRegion, Promises, RegionKind, TypedRegion};
 pub use stats::AllocStats;
 pub use system::{System, alloc_aligned, free_aligned};
 

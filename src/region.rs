@@ -3,7 +3,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use crate::align::{Alignment, AtLeast, KnownAlign};
+use crate::align::{AlignSpec, Alignment, AtLeast, KnownAlign};
 use crate::error::{AllocError, AllocResult};
 use crate::stats::AllocStats;
 
@@ -61,6 +61,11 @@ pub enum RegionKind {
 /// * If the region is `Clone`, a clone is the same region (a block of one may be freed by the other) or one that shares
 ///   no block with it.
 /// * Methods do not unwind.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a memory region",
+    label = "must implement `MemoryRegion`",
+    note = "`&R`, `Box<R>`, `Rc<R>` and `Arc<R>` of a region are regions; `&mut R` is not, since it could end the region's blocks: lend it as `&R`"
+)]
 pub unsafe trait MemoryRegion {
     /// Allocates a block. Its bytes are uninitialised.
     ///
@@ -124,6 +129,19 @@ pub unsafe trait MemoryRegion {
 
 static_assertions::assert_obj_safe!(MemoryRegion);
 
+/// "This region gives blocks aligned to `A`, and says so at compile time": a [`TypedRegion`] whose
+/// [`MaxAlign`](TypedRegion::MaxAlign) is at least `A`. What the infallible forms ask of a region; not to be implemented.
+#[diagnostic::on_unimplemented(
+    message = "the region `{Self}` does not promise `{A}` at compile time",
+    label = "the infallible forms rely on that promise",
+    note = "a region promises `Align<N>` up to its `MaxAlign`; behind `dyn`, or for an `Alignment` chosen at run time, it promises nothing",
+    note = "use the `try_` form, which asks the region at run time, or another region"
+)]
+pub trait Promises<A: AlignSpec>: TypedRegion {}
+
+#[diagnostic::do_not_recommend]
+impl<A: KnownAlign, R: TypedRegion<MaxAlign: AtLeast<A>>> Promises<A> for R {}
+
 /// A region that says *at compile time* which alignments it can give, so that typed code needs no run-time answer.
 ///
 /// A region behind `&dyn MemoryRegion` has no such type; it serves the `try_` forms.
@@ -143,21 +161,26 @@ pub trait TypedRegion: MemoryRegion {
     /// [`Overflow`](AllocError::Overflow) if the size is too large, or what the region answers.
     fn alloc_typed<T, A: KnownAlign>(&self, len: usize) -> AllocResult<NonNull<T>>
     where
-        Self::MaxAlign: AtLeast<A>,
-        Self: Sized,
+        Self: Promises<A> + Sized,
     {
-        const {
-            assert!(
-                align_of::<T>() <= <Self::MaxAlign as KnownAlign>::BYTES,
-                "the element type needs a stronger alignment than this region promises"
-            );
-        }
+        const { can_hold::<T, Self>() };
         self.alloc(array_layout::<T>(len, Alignment::of::<A>())?).map(NonNull::cast)
     }
 }
 
+/// For a `const` block: at a call this is known only once `T` is. `track_caller`, so that the compiler points at the
+/// block and not into the standard library's `panic!`.
+#[track_caller]
+pub(crate) const fn can_hold<T, R: TypedRegion>() {
+    assert!(
+        align_of::<T>() <= <R::MaxAlign as KnownAlign>::BYTES,
+        "the element type needs a stronger alignment than the region promises"
+    );
+}
+
 macro_rules! forward {
     ($($(#[$cfg:meta])? [$($lifetime:tt)*] $owner:ty;)+) => {$(
+        #[diagnostic::do_not_recommend]
         $(#[$cfg])?
         // SAFETY: the region behind the pointer keeps the contract, and every method is that region's own. Its address
         // does not change while the pointer moves.

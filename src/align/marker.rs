@@ -21,6 +21,10 @@ use super::value::{AlignSpec, Alignment};
 pub(crate) mod sealed {
     /// Closes [`KnownAlign`](super::KnownAlign) and [`AlignSpec`](super::AlignSpec): unsafe code relies on their
     /// constants.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be an alignment: the traits of alignments are sealed",
+        label = "only `Align<N>` and `Alignment` are alignments, since unsafe code relies on their numbers"
+    )]
     pub trait Sealed {}
 }
 
@@ -33,7 +37,7 @@ pub(crate) mod sealed {
 /// `cargo check`:
 ///
 /// ```compile_fail
-/// let _ = bhc_rts_alloc::Align::<48>::NEW; // `Align<48>` is not an alignment
+/// let _ = bhc_rts_alloc::Align::<48>::NEW; // `Align<48>` is not a compile-time alignment
 /// ```
 ///
 /// ```
@@ -116,9 +120,10 @@ where
 
 /// A type that is an alignment: [`Align<N>`] for a power of two `N` in 1..=2^29, and nothing else (sealed).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an alignment",
+    message = "`{Self}` is not a compile-time alignment",
     label = "must be `Align<N>` with `N` a power of two in 1..=2^29",
-    note = "write `Align<N>` with N = 1, 2, 4, 8, … 536870912; in generic code bound the parameter: `A: KnownAlign`"
+    note = "write `Align<N>` with N = 1, 2, 4, 8, … 536870912; in generic code bound the parameter: `A: KnownAlign`",
+    note = "where an `Alignment` is chosen at run time use the `try_` forms, `view_as` and `try_into_static`"
 )]
 pub trait KnownAlign: sealed::Sealed + AlignSpec<Repr = ()> + Copy + Send + Sync + Unpin + 'static {
     /// The alignment in bytes, a power of two.
@@ -154,7 +159,8 @@ pub trait KnownAlign: sealed::Sealed + AlignSpec<Repr = ()> + Copy + Send + Sync
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is too weak: an alignment of at least `{B}` is needed",
     label = "this is aligned only to `{Self}`, `{B}` is needed",
-    note = "allocate it with `{B}` or stronger, or ask at run time: `try_strengthen::<{B}>()` on an aligned slice, `AlignedSlice::new` on a plain one"
+    note = "allocate it with `{B}` or stronger, or ask at run time: `try_strengthen::<{B}>()` on an aligned slice, `view_as::<{B}>()` on a buffer of run-time alignment, `AlignedSlice::new` on a plain slice",
+    note = "generic code passes the demand on to its caller: `A: AtLeast<{B}>`"
 )]
 pub trait AtLeast<B: KnownAlign>: KnownAlign {}
 
@@ -171,7 +177,9 @@ macro_rules! alignments {
             )*
         }
         $(
+            #[diagnostic::do_not_recommend]
             impl sealed::Sealed for Align<$bytes> {}
+            #[diagnostic::do_not_recommend]
             impl AlignSpec for Align<$bytes> {
                 type Repr = ();
                 #[inline]
@@ -179,6 +187,7 @@ macro_rules! alignments {
                     const { Alignment::of::<Self>() }
                 }
             }
+            #[diagnostic::do_not_recommend]
             impl KnownAlign for Align<$bytes> {
                 const BYTES: usize = $bytes;
                 const LOG2: u32 = $log2;
@@ -240,10 +249,10 @@ pub type PageAlign = Align<4096>;
 ///
 /// ```compile_fail
 /// # use bhc_rts_alloc::{Align, SimdBuffer};
-/// let words = SimdBuffer::<u8, Align<4>>::zeroed(64).cast::<u64>(); // `Align<4>` cannot hold `[u64]`
+/// let words = SimdBuffer::<u8, Align<4>>::zeroed(64).cast::<u64>(); // `u64` is not known to fit memory aligned to `Align<4>`
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "memory aligned to `{A}` cannot hold `[{Self}]`",
+    message = "`{Self}` is not known to fit memory aligned to `{A}`",
     label = "`{Self}` needs a stronger alignment than `{A}`, or has not said which it needs",
     note = "allocate with a stronger alignment; for a type of your own: `bhc_rts_alloc::element_align!({Self})`"
 )]

@@ -22,4 +22,4 @@ pub use marker::{
     Align, AtLeast, CacheLineAlign, DefaultAlign, FitsIn, KnownAlign, PageAlign, Simd128Align, Simd256Align,
     Simd512Align,
 };
-pub use value::{AlignSpec, Alignment, CACHE_LINE, FALSE_SHARING_RANGE, InvalidAlignment};
+pub use value::{AlignSpec, Alignment, CACHE_LINE, ChosenFor, FALSE_SHARING_RANGE, InvalidAlignment};

@@ -322,13 +322,36 @@ pub trait AlignSpec: Sealed + 'static {
     fn alignment(repr: Self::Repr) -> Alignment;
 }
 
+#[diagnostic::do_not_recommend]
 impl Sealed for Alignment {}
 
+#[diagnostic::do_not_recommend]
 impl AlignSpec for Alignment {
     type Repr = Self;
 
     #[inline]
     fn alignment(repr: Self) -> Self {
         repr
+    }
+}
+
+/// "This value says what `A` leaves open": [`Alignment`] for itself and nothing else. What
+/// [`SimdBuffer::new`](crate::SimdBuffer::new) asks, so that an alignment passed beside one in the type is refused in plain
+/// words.
+#[diagnostic::on_unimplemented(
+    message = "`{A}` says the alignment already, there is none to pass",
+    label = "the alignment is in the type",
+    note = "use `zeroed(len)`, or choose the alignment at run time: `SimdBuffer::<T, Alignment>::new(len, alignment)`"
+)]
+pub trait ChosenFor<A: AlignSpec> {
+    #[doc(hidden)]
+    fn into_repr(self) -> A::Repr;
+}
+
+#[diagnostic::do_not_recommend]
+impl ChosenFor<Self> for Alignment {
+    #[inline]
+    fn into_repr(self) -> Self {
+        self
     }
 }

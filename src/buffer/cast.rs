@@ -39,19 +39,25 @@ pub enum RecordError {
 
 /// What the relations of `FitsIn` and the sizes must be, once the types are known. `FitsIn` is safe to implement, so
 /// soundness rests on this.
+#[track_caller]
 const fn check_element<U, A: KnownAlign>() {
     assert!(align_of::<U>() <= A::BYTES, "the element type needs a stronger alignment than the memory has");
+}
+
+/// As [`check_element`], and that the number of elements after a cast is one. Stands in a `const` block of each public form,
+/// not only of the `try_` form they share: then the compiler names the caller's line.
+#[track_caller]
+const fn check_cast<T, U, A: KnownAlign>() {
+    check_element::<U, A>();
+    assert!(
+        size_of::<U>() != 0 || size_of::<T>() == 0,
+        "elements that have a size cannot be cast to elements that have none"
+    );
 }
 
 /// How many `U` the bytes of `len` `T` make.
 #[inline]
 fn cast_len<T, U>(len: usize) -> Result<usize, SizeMismatch> {
-    const {
-        assert!(
-            size_of::<U>() != 0 || size_of::<T>() == 0,
-            "elements that have a size cannot be cast to elements that have none"
-        );
-    }
     let bytes = len * size_of::<T>(); // no overflow: they are in memory
     match bytes.checked_rem(size_of::<U>()) {
         None => Ok(len),
@@ -85,6 +91,7 @@ impl<T, A: KnownAlign> AlignedSlice<T, A> {
     where
         T: NoUninit,
     {
+        const { check_cast::<T, U, A>() };
         self.try_cast().unwrap_or_else(|mismatch| refuse_cast(mismatch))
     }
 
@@ -97,7 +104,7 @@ impl<T, A: KnownAlign> AlignedSlice<T, A> {
     where
         T: NoUninit,
     {
-        const { check_element::<U, A>() };
+        const { check_cast::<T, U, A>() };
         let len = cast_len::<T, U>(self.len())?;
         // SAFETY: the same bytes (`cast_len`), all initialised (`NoUninit`), any of which make a `U` (`AnyBitPattern`);
         // the start is aligned to `A` (S1), hence to `U` (`check_element`). Neither type has interior mutability.
@@ -115,6 +122,7 @@ impl<T, A: KnownAlign> AlignedSlice<T, A> {
     where
         T: NoUninit + AnyBitPattern,
     {
+        const { check_cast::<T, U, A>() };
         self.try_cast_mut().unwrap_or_else(|mismatch| refuse_cast(mismatch))
     }
 
@@ -129,7 +137,7 @@ impl<T, A: KnownAlign> AlignedSlice<T, A> {
     where
         T: NoUninit + AnyBitPattern,
     {
-        const { check_element::<U, A>() };
+        const { check_cast::<T, U, A>() };
         let len = cast_len::<T, U>(self.len())?;
         // SAFETY: as in `try_cast`; whatever is written is initialised (`U: NoUninit`) and makes a `T`.
         Ok(unsafe { AlignedSlice::new_unchecked_mut(slice::from_raw_parts_mut(self.as_mut_ptr().cast(), len)) })
@@ -196,7 +204,7 @@ impl<A: KnownAlign> AlignedSlice<u8, A> {
     where
         U: TryFromBytes + KnownLayout + Immutable + FitsIn<A>,
     {
-        const { check_element::<U, A>() };
+        const { check_cast::<u8, U, A>() };
         let len = cast_len::<u8, U>(self.len())?;
         let invalid = |record: &[u8]| U::try_ref_from_bytes(record).is_err();
         match <[U]>::try_ref_from_bytes(self) {
@@ -223,6 +231,10 @@ impl<T, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
     where
         T: NoUninit + FitsIn<A>,
     {
+        const {
+            check_element::<T, A>();
+            check_cast::<T, U, A>();
+        }
         match self.try_cast() {
             Ok(buffer) => buffer,
             Err((_, mismatch)) => refuse_cast(mismatch),
@@ -240,7 +252,7 @@ impl<T, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
     {
         const {
             check_element::<T, A>();
-            check_element::<U, A>();
+            check_cast::<T, U, A>();
         }
         let len = match cast_len::<T, U>(self.len()) {
             Ok(len) => len,

@@ -231,11 +231,14 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     }
 }
 
-impl<T, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
+impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// The elements with the alignment in the type.
     #[inline]
     #[must_use]
-    pub fn view(&self) -> &AlignedSlice<T, A> {
+    pub fn view(&self) -> &AlignedSlice<T, A>
+    where
+        A: KnownAlign,
+    {
         // SAFETY: by B1 the start is aligned to `A`, also without a block.
         unsafe { AlignedSlice::new_unchecked(self.as_slice()) }
     }
@@ -243,7 +246,10 @@ impl<T, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// The elements with the alignment in the type, to be written.
     #[inline]
     #[must_use]
-    pub fn view_mut(&mut self) -> &mut AlignedSlice<T, A> {
+    pub fn view_mut(&mut self) -> &mut AlignedSlice<T, A>
+    where
+        A: KnownAlign,
+    {
         // SAFETY: as in `view`.
         unsafe { AlignedSlice::new_unchecked_mut(self.as_mut_slice()) }
     }

@@ -76,18 +76,21 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     }
 }
 
-impl<T: Zeroable + Copy, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
+/// For a `const` block: whether blocks of padding hold whole elements is known only once `T` is.
+#[track_caller]
+const fn divides_block<T, A: KnownAlign>() {
+    let size = size_of::<T>();
+    assert!(
+        size == 0 || block(Alignment::of::<A>()).is_multiple_of(size),
+        "padded views need elements whose size divides min(alignment, 64) bytes"
+    );
+}
+
+impl<T: Zeroable + Copy, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// The length in elements, rounded up to whole blocks of `P` bytes.
     #[inline]
     fn padded_len(&self) -> usize {
-        let block = const {
-            let block = block(Alignment::of::<A>());
-            assert!(
-                size_of::<T>() == 0 || block.is_multiple_of(size_of::<T>()),
-                "padded views need elements whose size divides min(alignment, 64) bytes"
-            );
-            block
-        };
+        let block = block(self.alignment());
         align_up(self.len * Self::SIZE, block).checked_div(Self::SIZE).unwrap_or(self.len)
     }
 
@@ -107,7 +110,11 @@ impl<T: Zeroable + Copy, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// ```
     #[inline]
     #[must_use]
-    pub fn padded(&self) -> &AlignedSlice<T, A> {
+    pub fn padded(&self) -> &AlignedSlice<T, A>
+    where
+        A: KnownAlign,
+    {
+        const { divides_block::<T, A>() };
         // SAFETY: by B4 the bytes up to the next multiple of `P` are initialised, and what they can hold is a `T`:
         // zeros (`Zeroable`), or whole elements that were written through `PaddedMut`. The start is aligned (B1).
         unsafe { AlignedSlice::new_unchecked(core::slice::from_raw_parts(self.ptr.as_ptr(), self.padded_len())) }
@@ -126,7 +133,11 @@ impl<T: Zeroable + Copy, A: KnownAlign, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// ```
     #[inline]
     #[must_use]
-    pub fn padded_mut(&mut self) -> PaddedMut<'_, T, A> {
+    pub fn padded_mut(&mut self) -> PaddedMut<'_, T, A>
+    where
+        A: KnownAlign,
+    {
+        const { divides_block::<T, A>() };
         // SAFETY: as in `padded`, and borrowed exclusively.
         let padded = unsafe {
             AlignedSlice::new_unchecked_mut(core::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.padded_len()))

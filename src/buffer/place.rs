@@ -10,9 +10,9 @@ use bytemuck::Zeroable;
 
 use super::SimdBuffer;
 use super::grow::Filler;
-use crate::align::{Align, AlignSpec, Alignment, AtLeast, KnownAlign};
+use crate::align::{Align, AlignSpec, Alignment, ChosenFor, KnownAlign};
 use crate::error::{AllocResult, or_panic};
-use crate::region::{MemoryRegion, TypedRegion};
+use crate::region::{MemoryRegion, Promises, can_hold};
 use crate::system::System;
 
 /// An alignment and a region: where a buffer goes.
@@ -168,7 +168,7 @@ macro_rules! infallible {
         $(#[doc = $doc:literal])*
         $name:ident = $try_name:ident [$($generics:tt)*] ($($argument:ident: $type:ty),*) -> $element:ty;
     )+) => {
-        impl<A: KnownAlign, R: MemoryRegion> Place<A, R> {$(
+        impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {$(
             $(#[doc = $doc])*
             ///
             /// # Panics
@@ -178,10 +178,9 @@ macro_rules! infallible {
             #[must_use]
             pub fn $name<$($generics)*>(self $(, $argument: $type)*) -> SimdBuffer<$element, A, R>
             where
-                R: TypedRegion,
-                R::MaxAlign: AtLeast<A>,
+                R: Promises<A>,
             {
-                const { region_can_hold::<$element, R>() };
+                const { can_hold::<$element, R>() };
                 or_panic(self.$try_name($($argument),*))
             }
         )+}
@@ -204,7 +203,7 @@ macro_rules! infallible {
         $(where T: $bound,)?
         {
             // No bound on the alignment: what `System` promises is the strongest there is.
-            const { region_can_hold::<$element, System>() };
+            const { can_hold::<$element, System>() };
             or_panic(Place::<A>::new().$try_name($($argument),*))
         }
 
@@ -236,23 +235,19 @@ infallible! {
     filled = try_filled [T: Clone] (len: usize, value: T) -> T;
 }
 
-/// For a `const` block: at a call this is known only once `T` is.
-const fn region_can_hold<T, R: TypedRegion>() {
-    assert!(
-        align_of::<T>() <= <R::MaxAlign as KnownAlign>::BYTES,
-        "the element type needs a stronger alignment than the region promises"
-    );
-}
-
-impl<T: Zeroable> SimdBuffer<T, Alignment> {
+impl<T, A: AlignSpec> SimdBuffer<T, A> {
     /// `len` elements, all bytes zero, in [`System`], aligned to `alignment`: the constructor for an alignment chosen at
     /// run time. With an alignment known at compile time there is none to pass: [`zeroed`](SimdBuffer::zeroed).
     ///
     /// # Errors
     /// [`Overflow`](crate::AllocError::Overflow) or [`OutOfMemory`](crate::AllocError::OutOfMemory).
     #[inline]
-    pub fn new(len: usize, alignment: Alignment) -> AllocResult<Self> {
-        Place::at(alignment).try_zeroed(len)
+    pub fn new(len: usize, alignment: Alignment) -> AllocResult<Self>
+    where
+        T: Zeroable,
+        Alignment: ChosenFor<A>,
+    {
+        Place::<A> { spec: alignment.into_repr(), region: System }.try_zeroed(len)
     }
 }
 

@@ -16,12 +16,14 @@ use crate::region::MemoryRegion;
 /// What a slice-like type takes over from the slice that `$slice` gives.
 macro_rules! like_a_slice {
     ([$($generics:tt)*] $type:ty) => {
+        #[diagnostic::do_not_recommend]
         impl<$($generics)*> AsRef<[T]> for $type {
             #[inline]
             fn as_ref(&self) -> &[T] {
                 self.as_slice()
             }
         }
+        #[diagnostic::do_not_recommend]
         impl<$($generics)*> AsMut<[T]> for $type {
             #[inline]
             fn as_mut(&mut self) -> &mut [T] {

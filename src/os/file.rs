@@ -14,16 +14,17 @@ use std::path::Path;
 /// How the bytes of a file came into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRead {
-    /// By direct IO, from the device into the buffer.
+    /// With `O_DIRECT`: past the page cache into the buffer, as far as the file system has one (one in memory accepts the
+    /// flag too).
     Direct,
     /// Through the page cache.
-    Buffered(Unaligned),
+    Buffered(NotDirect),
 }
 
 /// Why a file was not read by direct IO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unaligned {
+pub enum NotDirect {
     /// There is no direct IO on this platform, as far as this crate knows.
     #[error("this platform has no direct IO")]
     Platform,
@@ -38,8 +39,8 @@ pub enum Unaligned {
         /// What the buffer has, in bytes.
         given: usize,
     },
-    /// The file's length is not known in advance: a pipe, a device, a file made up by the kernel.
-    #[error("the file has no length of its own")]
+    /// The file says that its length is 0: it is empty, or a pipe, a device, a file made up by the kernel.
+    #[error("the file does not say how long it is")]
     Endless,
 }
 
@@ -57,24 +58,33 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// Opens `path` for reading into memory aligned to `given` bytes.
     pub(crate) fn open(path: &Path, given: usize) -> io::Result<Self> {
-        let (file, direct) = direct::open(path)?;
+        // Opened once, and without `O_DIRECT`: a pipe refuses that flag only after its other end has seen a reader come,
+        // and the writer would be cut off when the refused descriptor goes.
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
         let len = if metadata.is_file() { metadata.len() } else { 0 };
-        let mut open = Self { file, mode: FileRead::Direct, block: 1, len, at: 0 };
-        match direct {
-            Err(why) => open.mode = FileRead::Buffered(why),
-            Ok(()) if len == 0 => open.go_buffered(Unaligned::Endless)?,
-            Ok(()) => match direct::demands(&open.file) {
-                None => open.go_buffered(Unaligned::FileSystem)?,
-                Some((needed, _)) if needed > given => open.go_buffered(Unaligned::Memory { needed, given })?,
-                Some((_, block)) => open.block = block,
-            },
-        }
-        Ok(open)
+        let (mode, block) = match Self::go_direct(&file, len, given) {
+            Ok(block) => (FileRead::Direct, block),
+            Err(why) => (FileRead::Buffered(why), 1),
+        };
+        Ok(Self { file, mode, block, len, at: 0 })
     }
 
-    fn go_buffered(&mut self, why: Unaligned) -> io::Result<()> {
-        direct::clear(&self.file)?;
+    /// Makes reads direct, and returns what their offsets and lengths are multiples of, in bytes.
+    fn go_direct(file: &File, len: u64, given: usize) -> Result<usize, NotDirect> {
+        if len == 0 {
+            return Err(NotDirect::Endless);
+        }
+        let (needed, block) = direct::demands(file)?;
+        if needed > given {
+            return Err(NotDirect::Memory { needed, given });
+        }
+        direct::set(file, true).map_err(|_| NotDirect::FileSystem)?;
+        Ok(block)
+    }
+
+    fn go_buffered(&mut self, why: NotDirect) -> io::Result<()> {
+        direct::set(&self.file, false)?;
         self.mode = FileRead::Buffered(why);
         self.block = 1;
         Ok(())
@@ -110,7 +120,7 @@ impl OpenFile {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput && self.mode == FileRead::Direct => {
-                    self.go_buffered(Unaligned::FileSystem)?;
+                    self.go_buffered(NotDirect::FileSystem)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -120,50 +130,38 @@ impl OpenFile {
 
 #[cfg(target_os = "linux")]
 mod direct {
-    use std::fs::{File, OpenOptions};
+    use std::fs::File;
     use std::io::{self, Read};
     use std::os::fd::AsRawFd;
-    use std::os::unix::fs::{FileExt, OpenOptionsExt};
-    use std::path::Path;
+    use std::os::unix::fs::FileExt;
 
-    use super::Unaligned;
+    use super::NotDirect;
 
-    /// Opens with `O_DIRECT`, or without it where that is refused.
-    pub(super) fn open(path: &Path) -> io::Result<(File, Result<(), Unaligned>)> {
-        match OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path) {
-            Ok(file) => Ok((file, Ok(()))),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                Ok((File::open(path)?, Err(Unaligned::FileSystem)))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The alignment of memory, and of offsets and lengths, that direct reads of this file want, in bytes. `None` if it
-    /// cannot be read so.
-    pub(super) fn demands(file: &File) -> Option<(usize, usize)> {
+    /// The alignment of memory, and of offsets and lengths, that direct reads of this file want, in bytes; or why
+    /// it cannot be read so.
+    pub(super) fn demands(file: &File) -> Result<(usize, usize), NotDirect> {
         let page = crate::os::page_size();
         // SAFETY: `statx` is plain numbers, of which zeros are fine.
-        let mut told: libc::statx = unsafe { core::mem::zeroed() };
+        let mut answer: libc::statx = unsafe { core::mem::zeroed() };
         // SAFETY: an open descriptor, an empty C string, and room for the answer.
         let answered = unsafe {
-            libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, &raw mut told)
+            libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, &raw mut answer)
         };
-        if answered != 0 || told.stx_mask & libc::STATX_DIOALIGN == 0 {
-            return Some((page, page)); // an older kernel: a page has always been enough
+        if answered != 0 || answer.stx_mask & libc::STATX_DIOALIGN == 0 {
+            return Ok((page, page)); // an older kernel: a page has always been enough
         }
-        let memory = usize::try_from(told.stx_dio_mem_align).ok().filter(|bytes| bytes.is_power_of_two())?;
-        let offset = usize::try_from(told.stx_dio_offset_align).ok().filter(|bytes| bytes.is_power_of_two())?;
-        Some((memory, offset))
+        let told = |bytes: u32| usize::try_from(bytes).ok().filter(|bytes| bytes.is_power_of_two());
+        let (memory, offset) = (told(answer.stx_dio_mem_align), told(answer.stx_dio_offset_align));
+        memory.zip(offset).ok_or(NotDirect::FileSystem)
     }
 
-    /// Goes on through the page cache.
-    pub(super) fn clear(file: &File) -> io::Result<()> {
-        // SAFETY: an open descriptor; the calls read and write its flags only.
-        let done = unsafe {
-            let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
-            flags != -1 && libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags & !libc::O_DIRECT) != -1
-        };
+    /// Makes reads direct, or buffered again.
+    pub(super) fn set(file: &File, direct: bool) -> io::Result<()> {
+        // SAFETY: an open descriptor; the call reads its flags only.
+        let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+        let wanted = if direct { flags | libc::O_DIRECT } else { flags & !libc::O_DIRECT };
+        // SAFETY: an open descriptor; the call writes its flags only.
+        let done = flags != -1 && unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, wanted) } != -1;
         if done { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
@@ -180,19 +178,14 @@ mod direct {
 mod direct {
     use std::fs::File;
     use std::io::{self, Read};
-    use std::path::Path;
 
-    use super::Unaligned;
+    use super::NotDirect;
 
-    pub(super) fn open(path: &Path) -> io::Result<(File, Result<(), Unaligned>)> {
-        Ok((File::open(path)?, Err(Unaligned::Platform)))
+    pub(super) fn demands(_: &File) -> Result<(usize, usize), NotDirect> {
+        Err(NotDirect::Platform)
     }
 
-    pub(super) fn demands(_: &File) -> Option<(usize, usize)> {
-        None
-    }
-
-    pub(super) fn clear(_: &File) -> io::Result<()> {
+    pub(super) fn set(_: &File, _: bool) -> io::Result<()> {
         Ok(())
     }
 

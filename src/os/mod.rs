@@ -9,7 +9,7 @@ pub mod fault;
 pub(crate) mod file;
 
 #[cfg(feature = "std")]
-pub use file::{FileRead, Unaligned};
+pub use file::{FileRead, NotDirect};
 
 /// The size of a page of virtual memory on this machine, in bytes; a power of two.
 ///

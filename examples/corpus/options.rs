@@ -1,0 +1,135 @@
+//! The command line, and the limits that keep time and memory bounded.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    Help,
+    Run(Options),
+}
+
+/// What [`run`](super::run::run) is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder to look through, or a single file.
+    pub root: PathBuf,
+    /// How many pairs to print at most.
+    pub top: usize,
+    /// Whether to show progress on standard error.
+    pub progress: bool,
+    pub limits: Limits,
+}
+
+impl Options {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), top: 10, progress: false, limits: Limits::default() }
+    }
+}
+
+/// Where to stop. What is left out because of a limit is counted in the report.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Files that are looked at.
+    pub files: usize,
+    /// The size of one file, in bytes.
+    pub file_bytes: u64,
+    /// All text together, in bytes; bounds what the words take.
+    pub text_bytes: u64,
+    /// Different words.
+    pub terms: usize,
+    /// Different documents.
+    pub documents: usize,
+    /// All vectors together, in bytes.
+    pub vector_bytes: usize,
+    /// Multiplications in comparing all pairs, as far as [`MIN_COLUMNS`](super::vectors::MIN_COLUMNS) allows: a few seconds.
+    pub products: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            files: 1 << 20,
+            file_bytes: 16 << 20,
+            text_bytes: 512 << 20,
+            terms: 4 << 20,
+            documents: 1 << 16,
+            vector_bytes: 256 << 20,
+            products: 1 << 35,
+        }
+    }
+}
+
+/// More than anybody reads, and little enough that the list of the best is small.
+const MAX_TOP: usize = 100_000;
+
+pub const USAGE: &str = "\
+Finds the most similar text files below a folder.
+
+usage: corpus [PATH] [--top N]
+
+  PATH     a folder, or a single file (default: the checkout this was built from)
+  --top N  how many pairs to print, 0 to 100000 (default: 10)
+  --help   this text
+
+Text is UTF-8 without a NUL byte. Hidden files, and what a .gitignore or .ignore in the folder
+names, are not looked at; symbolic links are not followed. Words are runs of letters and digits, of
+2 to 40 characters, in lower case. The similarity of two texts is the cosine of their TF-IDF
+vectors: 1 for the same words in the same proportions, 0 for no word in common. Files that have the
+same words, each as often, are one text and are listed apart.
+
+Limits: 16 MiB for a file, 512 MiB for all text, 1048576 files, 4194304 different words, 65536
+different texts, 256 MiB for all vectors. What is left out is counted. If there are more words than
+vectors have room for, words share columns and the similarity is approximate; the report says so.
+
+Exit code: 0 if done, 1 if memory is short or the report cannot be written, 2 if the arguments make
+no sense or PATH cannot be read.
+";
+
+/// Understands the arguments after the program's name.
+///
+/// # Errors
+/// What is wrong with them, as a sentence.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut arguments = arguments.into_iter();
+    let (mut root, mut top, mut only_paths) = (None, None, false);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        if only_paths || !text.starts_with('-') || text == "-" {
+            if root.replace(PathBuf::from(&argument)).is_some() {
+                return Err("more than one PATH is given".to_owned());
+            }
+        } else if text == "--" {
+            only_paths = true;
+        } else if text == "--help" || text == "-h" {
+            return Ok(Command::Help);
+        } else if text == "--top" {
+            let value = arguments.next().ok_or("--top wants a number")?;
+            top = Some(parse_top(&value.to_string_lossy())?);
+        } else if let Some(value) = text.strip_prefix("--top=") {
+            top = Some(parse_top(value)?);
+        } else {
+            return Err(format!("there is no option `{}`", super::report::printable(Path::new(&argument))));
+        }
+    }
+    let mut options = Options::new(match root {
+        // `ignore` takes a lone `-` for standard input.
+        Some(path) if path.as_os_str() == "-" => PathBuf::from("./-"),
+        Some(path) => path,
+        None => default_root(),
+    });
+    options.top = top.unwrap_or(options.top);
+    Ok(Command::Run(options))
+}
+
+fn parse_top(value: &str) -> Result<usize, String> {
+    let number = value.parse().ok().filter(|number| *number <= MAX_TOP);
+    number.ok_or_else(|| format!("--top wants a number from 0 to {MAX_TOP}, not `{}`", value.escape_debug()))
+}
+
+/// The checkout that this was built from, or where we are if that is gone.
+fn default_root() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if checkout.is_dir() { checkout.to_owned() } else { PathBuf::from(".") }
+}

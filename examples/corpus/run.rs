@@ -1,0 +1,222 @@
+//! The whole job: takes the phases in turn, times them, and decides where memory comes from.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bhc_rts_alloc::{Align, AllocError, AllocResult, MemoryRegion, PageAlign, Place, SimdLevel, System};
+
+use super::compare::{self, Pair, Top};
+use super::options::Options;
+use super::read::{self, Reads, Skip, Skipped};
+use super::report::{Report, SimilarPair, printable, relative};
+use super::vectors::{self, Bag, TermIndex, Vector};
+use super::{progress, walk};
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("cannot read `{}`: {}", printable(path), error)]
+    Root { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Memory(#[from] AllocError),
+    #[error("cannot write the report: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl RunError {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Root { .. } => 2,
+            Self::Memory(_) | Self::Output(_) => 1,
+        }
+    }
+}
+
+/// How long each phase took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Phases {
+    pub walk: Duration,
+    pub read: Duration,
+    pub words: Duration,
+    pub vectors: Duration,
+    pub compare: Duration,
+}
+
+/// Finds the most similar text files below `options.root` and writes the report to `out`.
+///
+/// # Errors
+/// If the root cannot be read, memory for the vectors is short, or `out` does not take the report. What is wrong with
+/// single files is in the report.
+pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> {
+    // Where memory comes from, for each of the three kinds of use there are. File bytes live from a read to the end of
+    // counting words and want to be pinned for the device; vectors live as long as the job; temporaries of the kernels
+    // live as long as a block of pairs. (The words themselves are in `TermIndex`.)
+    let file_bytes = Place::<PageAlign>::new();
+    let vector_memory = Place::<Align<64>>::new();
+    let temporaries = Place::<Align<64>>::new();
+
+    let mut phases = Phases::default();
+    let found = timed(&mut phases.walk, || walk::walk(&options.root, &options.limits))
+        .map_err(|error| RunError::Root { path: options.root.clone(), error })?;
+    let looked_at = found.files.len() + found.skipped.total();
+
+    let mut texts = Texts::new(options, found.skipped);
+    texts.read_all(&found.files, options, file_bytes, &mut phases);
+    let Texts { bags, paths, index, reads, skipped, text_bytes, .. } = texts;
+
+    let (features, vectors) =
+        timed(&mut phases.vectors, || vectors::build(&bags, index.len(), &options.limits, &vector_memory))?;
+
+    let level = SimdLevel::detect();
+    let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, &temporaries))?;
+
+    let name = |document: usize| relative(&options.root, &paths[document][0]);
+    let pairs = pairs.into_iter().map(|pair| SimilarPair {
+        similarity: pair.similarity,
+        left: name(pair.left),
+        left_copies: paths[pair.left].len() - 1,
+        right: name(pair.right),
+        right_copies: paths[pair.right].len() - 1,
+    });
+    let mut same: Vec<Vec<PathBuf>> = paths
+        .iter()
+        .filter(|paths| paths.len() > 1)
+        .map(|paths| paths.iter().map(|path| relative(&options.root, path)).collect())
+        .collect();
+    // The largest sets first; a stable sort, so those of one size stay sorted by path.
+    same.sort_by_key(|paths| std::cmp::Reverse(paths.len()));
+
+    let report = Report {
+        root: options.root.clone(),
+        top: options.top,
+        looked_at,
+        reads,
+        skipped,
+        text_bytes,
+        texts: paths.iter().map(Vec::len).sum(),
+        documents: paths.len(),
+        pairs: pairs.collect(),
+        same,
+        features,
+        refused_words: index.refused(),
+        level,
+        phases,
+        regions: vec![("System", System.stats())],
+    };
+    report.write(out)?;
+    out.flush()?;
+    Ok(report)
+}
+
+/// The texts read so far. Those with the same words are one document, known by the first of its paths.
+struct Texts {
+    index: TermIndex,
+    bags: Vec<Bag>,
+    /// Of each document, sorted. As files come sorted, so are documents by their first path.
+    paths: Vec<Vec<PathBuf>>,
+    by_bag: HashMap<Bag, usize>,
+    reads: Reads,
+    skipped: Skipped,
+    text_bytes: u64,
+}
+
+impl Texts {
+    fn new(options: &Options, skipped: Skipped) -> Self {
+        Self {
+            index: TermIndex::new(options.limits.terms),
+            bags: Vec::new(),
+            paths: Vec::new(),
+            by_bag: HashMap::new(),
+            reads: Reads::default(),
+            skipped,
+            text_bytes: 0,
+        }
+    }
+
+    /// Reads the files one after the other and counts their words. Of the bytes, those of one file are in memory.
+    fn read_all<R: MemoryRegion + Clone>(
+        &mut self,
+        files: &[PathBuf],
+        options: &Options,
+        place: Place<PageAlign, R>,
+        phases: &mut Phases,
+    ) {
+        let bar = progress::bar(options.progress, "reading", files.len());
+        for path in files {
+            self.read_one(path, options, place.clone(), phases);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+
+    fn read_one<R: MemoryRegion>(
+        &mut self,
+        path: &Path,
+        options: &Options,
+        place: Place<PageAlign, R>,
+        phases: &mut Phases,
+    ) {
+        if self.text_bytes >= options.limits.text_bytes {
+            return self.skipped.add(Skip::TooMuchText);
+        }
+        let bytes = match timed(&mut phases.read, || read::read(place, path)) {
+            Ok((bytes, how)) => {
+                self.reads.add(how, bytes.len());
+                bytes
+            }
+            Err(error) => return self.skipped.unreadable(path, &error.to_string()),
+        };
+        let text = match timed(&mut phases.read, || read::as_text(&bytes)) {
+            Ok(text) => text,
+            Err(why) => return self.skipped.add(why),
+        };
+        let bag = timed(&mut phases.words, || self.index.bag(text));
+        if bag.is_empty() {
+            return self.skipped.add(Skip::NoWords);
+        }
+        if let Some(&document) = self.by_bag.get(&bag) {
+            self.paths[document].push(path.to_owned());
+        } else if self.bags.len() == options.limits.documents {
+            return self.skipped.add(Skip::TooManyDocuments);
+        } else {
+            self.by_bag.insert(bag.clone(), self.bags.len());
+            self.bags.push(bag);
+            self.paths.push(vec![path.to_owned()]);
+        }
+        self.text_bytes += bytes.len() as u64;
+    }
+}
+
+/// Compares all pairs and keeps the best.
+fn best_pairs<V: MemoryRegion, R: MemoryRegion + Clone>(
+    level: SimdLevel,
+    vectors: &[Vector<V>],
+    options: &Options,
+    temporaries: &Place<Align<64>, R>,
+) -> AllocResult<Vec<Pair>> {
+    if options.top == 0 {
+        return Ok(Vec::new());
+    }
+    let mut top = Top::new(options.top);
+    let bar = progress::bar(options.progress, "comparing", compare::blocks(vectors.len()));
+    compare::for_each_pair(
+        level,
+        vectors,
+        temporaries,
+        // A cosine is at most 1; what rounding put above is taken off.
+        |left, right, product| top.offer(Pair { similarity: product.min(1.0), left, right }),
+        || bar.inc(1),
+    )?;
+    bar.finish_and_clear();
+    Ok(top.into_sorted())
+}
+
+/// Adds to `total` what `work` takes.
+fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *total += start.elapsed();
+    result
+}

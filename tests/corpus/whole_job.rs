@@ -1,0 +1,342 @@
+//! Runs on folders made for it, and on this repository.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::corpus::options::{Limits, Options};
+use crate::corpus::read::{self, Skip};
+use crate::corpus::report::Report;
+use crate::corpus::run::{RunError, run};
+use crate::skip;
+use bhc_rts_alloc::{FileError, PageAlign, Place};
+
+/// A folder with these files.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = TempDir::new().expect("a folder for the test");
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+    folder
+}
+
+fn run_on(options: &Options) -> (Report, String) {
+    let mut out = Vec::new();
+    let report = run(options, &mut out).expect("a report");
+    let text = String::from_utf8(out).expect("the report is UTF-8");
+    (report, text)
+}
+
+fn report_on(root: &Path) -> (Report, String) {
+    run_on(&Options::new(root))
+}
+
+/// The pairs by name.
+fn pairs(report: &Report) -> Vec<(&str, &str)> {
+    report.pairs.iter().map(|pair| (pair.left.to_str().unwrap(), pair.right.to_str().unwrap())).collect()
+}
+
+/// What was skipped, without the zeros.
+fn skipped(report: &Report) -> Vec<(Skip, usize)> {
+    let counts = Skip::ALL.into_iter().map(|why| (why, report.skipped.count(why)));
+    counts.filter(|(_, count)| *count != 0).collect()
+}
+
+#[test]
+fn the_most_similar_texts_come_first() {
+    let folder = folder(&[
+        ("a.txt", b"the quick brown fox jumps over the lazy dog"),
+        ("b/near.txt", b"The quick brown fox jumped over a lazy dog!"),
+        ("c.txt", b"the rain in spain stays mainly in the plain"),
+        ("d.txt", b"0123 4567 8910"),
+    ]);
+    let (report, text) = report_on(folder.path());
+    assert_eq!(pairs(&report), [("a.txt", "b/near.txt"), ("a.txt", "c.txt"), ("b/near.txt", "c.txt")]);
+    assert!(report.pairs[0].similarity > 0.6 && report.pairs[1].similarity < 0.4, "{:?}", report.pairs);
+    assert!(report.pairs.is_sorted_by(|a, b| a.similarity >= b.similarity));
+    assert_eq!((report.texts, report.documents, report.looked_at), (4, 4, 4));
+    assert!(text.contains("The most similar of 6 pairs"), "{text}");
+    assert!(text.contains("a.txt\n             b/near.txt\n"), "{text}");
+}
+
+#[test]
+fn pairs_as_similar_as_each_other_come_in_the_order_of_their_paths() {
+    let folder = folder(&[
+        ("z", b"common zz"),
+        ("m/b", b"common bb"),
+        ("m.a", b"common aa"),
+        ("a", b"common cc"),
+        ("m/a", b"common dd"),
+    ]);
+    let (report, _) = report_on(folder.path());
+    let paths = ["a", "m/a", "m/b", "m.a", "z"]; // by component: the folder `m` before the file `m.a`
+    let all = paths.iter().enumerate().flat_map(|(at, left)| paths[at + 1..].iter().map(move |right| (*left, *right)));
+    assert_eq!(pairs(&report), all.collect::<Vec<_>>());
+    assert_eq!(run_on(&Options { top: 4, ..Options::new(folder.path()) }).0.pairs.len(), 4);
+}
+
+#[test]
+fn files_with_the_same_words_are_one_document_and_are_listed() {
+    let text: &[u8] = b"the very same words";
+    let names: Vec<String> = (0..50).map(|n| format!("copy{n:02}")).collect();
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), text)).collect();
+    files.push(("reordered", b"very the words, same!"));
+    files.push(("different", b"the very same words again"));
+    files.push(("pair/one", b"something else"));
+    files.push(("pair/two", b"else something"));
+    let folder = folder(&files);
+    let (report, text) = report_on(folder.path());
+    assert_eq!((report.texts, report.documents), (54, 3));
+    assert_eq!(report.same.iter().map(Vec::len).collect::<Vec<_>>(), [51, 2], "the largest set first");
+    assert_eq!(report.same[0][0], Path::new("copy00"));
+    assert_eq!(report.same[1], [Path::new("pair/one"), Path::new("pair/two")]);
+    assert_eq!(pairs(&report), [("copy00", "different")]);
+    assert_eq!((report.pairs[0].left_copies, report.pairs[0].right_copies), (50, 0));
+    for line in ["copy00 (and 50 copies)", "53 files in 2 sets", "51 ×  copy00", "… and 48 more", "2 ×  pair/one"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let (_, text) = run_on(&Options { top: 1, ..Options::new(folder.path()) });
+    assert!(text.contains("… and 1 more set\n"), "{text}");
+}
+
+#[test]
+fn whatever_is_not_text_is_counted_with_the_reason() {
+    let folder = folder(&[
+        ("text", b"plain words here"),
+        ("utf8", "wörter auch hier".as_bytes()),
+        ("binary", b"words and a \0 byte"),
+        ("latin1", b"w\xf6rter in latin one"),
+        ("utf16", b"\xff\xfew\0o\0r\0d\0s\0"),
+        ("empty", b""),
+        ("dots", b"... !!! ???"),
+        (".hidden", b"not looked at"),
+        (".gitignore", b"ignored*\n"),
+        ("ignored.txt", b"not looked at either"),
+    ]);
+    let large = fs::File::create(folder.path().join("large")).expect("a file");
+    large.set_len(Limits::default().file_bytes + 1).expect("a sparse file");
+    let (report, text) = report_on(folder.path());
+    assert_eq!(report.texts, 2);
+    let expected = [(Skip::Binary, 2), (Skip::NotUtf8, 1), (Skip::Empty, 1), (Skip::NoWords, 1), (Skip::TooLarge, 1)];
+    assert_eq!(skipped(&report), expected);
+    assert_eq!(report.looked_at, 8);
+    assert_eq!(report.reads.files(), 6, "the large one and the empty one are not opened");
+    for why in expected {
+        assert!(text.contains(&format!("{:>10}  skipped: {}\n", why.1, why.0.text())), "{text}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn links_are_not_followed_loops_and_pipes_do_no_harm() {
+    use std::os::unix::fs::symlink;
+    let folder = folder(&[("sub/one", b"words here"), ("two", b"words there")]);
+    let at = |name: &str| folder.path().join(name);
+    symlink(folder.path(), at("sub/loop")).expect("a link");
+    symlink("itself", at("itself")).expect("a link");
+    symlink("gone", at("dangling")).expect("a link");
+    symlink("two", at("again")).expect("a link");
+    let socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+    let (report, _) = report_on(folder.path());
+    assert_eq!(pairs(&report), [("sub/one", "two")]);
+    assert_eq!(skipped(&report), [(Skip::Link, 4), (Skip::NoFile, 1)]);
+    drop(socket);
+
+    // What is named on the command line is followed.
+    let linked = folder.path().with_extension("link");
+    symlink(folder.path(), &linked).expect("a link");
+    let (through_link, _) = report_on(&linked);
+    fs::remove_file(&linked).expect("the link");
+    assert_eq!(pairs(&through_link), [("sub/one", "two")]);
+    assert_eq!(pairs(&report_on(&at("again")).0), []);
+    assert_eq!(report_on(&at("again")).0.texts, 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn names_that_are_not_utf8_or_would_move_the_cursor_are_printed_harmlessly() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let folder = TempDir::new().expect("a folder for the test");
+    for name in [&b"a\xffb"[..], b"c\x1b[2J\nd"] {
+        if let Err(error) = fs::write(folder.path().join(OsString::from_vec(name.to_vec())), "same words\n") {
+            return skip("odd file names", &error.to_string());
+        }
+    }
+    let (report, text) = report_on(folder.path());
+    assert_eq!(report.same.len(), 1);
+    assert!(text.contains("a\u{fffd}b\n") && text.contains("c\\u{1b}[2J\\nd\n"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn a_folder_without_text_is_reported_as_that() {
+    let empty = folder(&[]);
+    let (report, text) = report_on(empty.path());
+    assert_eq!((report.looked_at, report.documents, report.pairs.len()), (0, 0, 0));
+    assert!(text.starts_with("There is no text in "), "{text}");
+    let binary = folder(&[("a", b"\0"), ("b", b"\0\0")]);
+    let (report, text) = report_on(binary.path());
+    assert_eq!((report.looked_at, report.documents), (2, 0));
+    assert!(text.starts_with("There is no text in "), "{text}");
+}
+
+#[test]
+fn one_file_has_nothing_to_be_compared_with() {
+    let folder = folder(&[("only.txt", b"words, words, words")]);
+    for root in [folder.path().to_owned(), folder.path().join("only.txt")] {
+        let (report, text) = report_on(&root);
+        assert_eq!((report.texts, report.pairs.len()), (1, 0));
+        assert!(text.starts_with("There is one text in "), "{text}");
+    }
+}
+
+#[test]
+fn texts_without_a_common_word_are_not_similar() {
+    let folder = folder(&[("a", b"apples"), ("b", b"bananas")]);
+    let (report, text) = report_on(folder.path());
+    assert!(report.pairs.is_empty());
+    assert!(text.starts_with("No two texts in "), "{text}");
+}
+
+#[test]
+fn no_pairs_asked_for_none_given() {
+    let folder = folder(&[("a", b"same words"), ("b", b"same words too"), ("c", b"words same")]);
+    let (report, text) = run_on(&Options { top: 0, ..Options::new(folder.path()) });
+    assert!(report.pairs.is_empty());
+    assert!(text.starts_with("1 pair in "), "{text}");
+    assert!(text.contains("3  compared") && !text.contains("The same words"), "{text}");
+}
+
+#[test]
+fn a_root_that_is_not_there_or_no_file_is_an_error_with_exit_code_2() {
+    let folder = folder(&[]);
+    let mut roots = vec![folder.path().join("gone")];
+    if cfg!(unix) {
+        roots.push(PathBuf::from("/dev/null"));
+    }
+    for root in roots {
+        let mut out = Vec::new();
+        let error = run(&Options::new(&root), &mut out).expect_err("no report");
+        assert!(matches!(error, RunError::Root { .. }), "{error:?}");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(root.to_str().unwrap()), "{error}");
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_an_error_and_no_panic() {
+    /// Takes so many bytes and then breaks.
+    struct Pipe(usize);
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.0);
+            self.0 -= count;
+            if count == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(count) }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let folder = folder(&[("a", b"same words"), ("b", b"same words too"), ("c", b"words same"), ("d", b"\0")]);
+    let whole = report_on(folder.path()).1.len();
+    for taken in [0, 1, 100, whole / 2] {
+        match run(&Options::new(folder.path()), &mut Pipe(taken)) {
+            Err(RunError::Output(error)) => assert_eq!(error.kind(), io::ErrorKind::BrokenPipe),
+            other => panic!("{taken}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_errors_of_that_file() {
+    let folder = folder(&[("sub/file", b"words")]);
+    let error = |path: PathBuf| read::read(Place::<PageAlign>::new(), &path).expect_err("not to be read");
+    let gone = error(folder.path().join("vanished"));
+    assert!(matches!(&gone, FileError::Io(io) if io.kind() == io::ErrorKind::NotFound), "{gone:?}");
+    assert!(matches!(error(folder.path().join("sub")), FileError::Io(_)), "a folder");
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("dangling");
+        std::os::unix::fs::symlink("gone", &link).expect("a link");
+        let dangling = error(link);
+        assert!(matches!(&dangling, FileError::Io(io) if io.kind() == io::ErrorKind::NotFound), "{dangling:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_reported_and_the_rest_compared() {
+    // The only files that refuse even root: attributes of the kernel that cannot be told.
+    let root = Path::new("/sys/class/net/lo/");
+    let refuses = |name: &str| fs::metadata(root.join(name)).is_ok() && fs::read(root.join(name)).is_err();
+    let Some(name) = ["speed", "duplex", "phys_port_id"].into_iter().find(|name| refuses(name)) else {
+        return skip("a file that refuses to be read", "/sys/class/net/lo has none here");
+    };
+    let (report, text) = report_on(root);
+    assert!(report.texts > 0, "{text}");
+    assert!(report.skipped.count(Skip::Unreadable) > 0, "{text}");
+    assert!(report.skipped.examples.iter().any(|(path, _)| path.ends_with(name)), "{text}");
+    assert!(text.contains("skipped: could not be read\n") && text.contains(&format!("{name}: ")), "{text}");
+}
+
+#[test]
+fn every_limit_leaves_out_the_rest_and_counts_it() {
+    let folder = folder(&[
+        ("a", b"one two three"),
+        ("b", b"two three four"),
+        ("c", b"three four five"),
+        ("d", b"one two three"),
+    ]);
+    let with = |limits: Limits| run_on(&Options { limits, ..Options::new(folder.path()) });
+    let all = Limits::default();
+
+    let (report, _) = with(Limits { files: 2, ..all });
+    assert_eq!((report.texts, skipped(&report)), (2, vec![(Skip::TooManyFiles, 2)]));
+    assert_eq!(pairs(&report), [("a", "b")], "the first by path are taken");
+
+    let (report, _) = with(Limits { file_bytes: 13, ..all });
+    assert_eq!((report.texts, skipped(&report)), (2, vec![(Skip::TooLarge, 2)]));
+
+    let (report, _) = with(Limits { text_bytes: 14, ..all });
+    assert_eq!((report.texts, skipped(&report)), (2, vec![(Skip::TooMuchText, 2)]));
+
+    let (report, _) = with(Limits { documents: 2, ..all });
+    assert_eq!((report.texts, report.documents), (3, 2), "a copy of a document is not one more");
+    assert_eq!(skipped(&report), [(Skip::TooManyDocuments, 1)]);
+
+    let (report, text) = with(Limits { terms: 3, ..all });
+    assert_eq!((report.features.terms, report.refused_words), (3, 3));
+    assert!(text.contains("3  words not counted"), "{text}");
+}
+
+#[test]
+fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (report, text) = run_on(&Options { top: 5, ..Options::new(&root) });
+    assert_eq!(report.pairs.len(), 5);
+    assert_eq!(report.reads.files(), report.looked_at);
+    assert!(report.regions[0].1.current_live > 0, "the vectors are live when statistics are taken");
+    for part in
+        ["The most similar of ", "\nFiles: ", "\nReading: ", "\nVectors: ", "\nMachine: ", "\nTime: ", "\nMemory"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains(&format!("{:>10}  is the level", report.level.name())), "{text}");
+    for line in text.lines() {
+        // Paths are never cut, and where the checkout is may be a long one.
+        assert!(line.chars().count() <= 100 || line.contains(root.to_str().unwrap()), "too wide: {line}");
+        assert_eq!(line, line.trim_end(), "spaces at the end");
+    }
+}
+
+#[test]
+fn two_runs_find_the_same() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = || report_on(&root).1.split("\nTime: ").next().unwrap().to_owned();
+    assert_eq!(found(), found());
+}
