@@ -177,6 +177,7 @@ impl SimdLevel {
     /// The strongest level of this CPU. Asks the CPU once per process; later calls read one byte.
     ///
     /// Without the feature `std` the CPU is not asked and the answer is what the build enables.
+    #[inline]
     #[must_use]
     pub fn detect() -> Self {
         #[cfg(feature = "std")]
@@ -210,6 +211,7 @@ impl SimdLevel {
     }
 
     #[cfg(feature = "std")]
+    #[inline]
     fn decode(byte: u8) -> Self {
         let alignment = Alignment::new(1 << (byte >> 2)).unwrap_or(Alignment::Default);
         Self { isa: Isa::ALL[usize::from(byte & 3)], alignment }

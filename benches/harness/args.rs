@@ -1,0 +1,48 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+pub const USAGE: &str = "\
+usage: cargo bench -p bench --bench peers -- [--filter PREFIX]... [--quick] [--json FILE]
+  --filter PREFIX  only the rows whose name starts with PREFIX; several add up
+  --quick          few, short samples: a test that the rows run, not a measurement
+  --json FILE      write the results to FILE too";
+
+#[derive(Debug, Default)]
+pub struct Args {
+    pub filters: Vec<String>,
+    pub quick: bool,
+    pub json: Option<PathBuf>,
+}
+
+/// What the command line asks for.
+pub enum Request {
+    Measure(Args),
+    Help,
+}
+
+/// # Errors
+/// What is wrong, for a person.
+pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Request, String> {
+    let mut parsed = Args::default();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let mut value = |what: &str| args.next().ok_or_else(|| format!("{arg} needs {what} after it"));
+        match arg.as_str() {
+            "--filter" => parsed.filters.push(value("the beginning of a row's name")?),
+            "--json" => parsed.json = Some(value("a file name")?.into()),
+            "--quick" => parsed.quick = true,
+            "--bench" => {} // cargo adds it
+            "--help" | "-h" => return Ok(Request::Help),
+            _ => return Err(format!("unknown argument: {arg}")),
+        }
+    }
+    Ok(Request::Measure(parsed))
+}
+
+impl Args {
+    /// Whether a row is asked for.
+    pub fn wants(&self, row: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|prefix| row.starts_with(prefix.as_str()))
+    }
+}

@@ -1,0 +1,252 @@
+//! Measures the contenders of a row in turn, in one process.
+//!
+//! # Note: what is measured, and why so
+//! Absolute times on a shared machine mean nothing, and clock rates and neighbours change from second to second. So a
+//! row is measured in *rounds*: each round takes one sample of every contender, one right after the other, forwards in
+//! even rounds and backwards in odd ones, so that a slow drift favours nobody. A sample repeats the work often enough to
+//! be long for the clock ([`Plan::sample`]) and is the time of one repetition.
+//!
+//! * The time of a contender is the median of its samples.
+//! * The *best peer* is the peer with the least such median.
+//! * The ratio to a peer is the median over the rounds of (our sample ÷ its sample of the same round), not the ratio of
+//!   two medians: what disturbs a round mostly disturbs both of its samples.
+
+pub mod args;
+pub mod report;
+
+use std::time::{Duration, Instant};
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The least duration of a sample. Shorter than a scheduler's time slice, so that on a busy machine most samples
+    /// are not interrupted and the median is one of those.
+    pub sample: Duration,
+    /// How many rounds a row gets: as many as fit `row`, within these bounds.
+    pub rounds: (usize, usize),
+    /// How long a row may take, roughly.
+    pub row: Duration,
+}
+
+impl Plan {
+    pub const FULL: Self =
+        Self { sample: Duration::from_micros(400), rounds: (15, 301), row: Duration::from_millis(5000) };
+    pub const QUICK: Self =
+        Self { sample: Duration::from_micros(100), rounds: (3, 15), row: Duration::from_millis(100) };
+
+    /// The rounds for a row of which one round takes `round`. Odd, so that a median is one of its samples.
+    fn rounds(&self, round: Duration) -> usize {
+        let fitting = (self.row.as_secs_f64() / round.as_secs_f64()) as usize;
+        fitting.clamp(self.rounds.0, self.rounds.1) | 1
+    }
+}
+
+/// What a row's times are printed in.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    Nanoseconds,
+    Microseconds,
+    Milliseconds,
+}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+            Self::Milliseconds => "ms",
+        }
+    }
+
+    fn of(self, seconds: f64) -> f64 {
+        seconds
+            * match self {
+                Self::Nanoseconds => 1e9,
+                Self::Microseconds => 1e6,
+                Self::Milliseconds => 1e3,
+            }
+    }
+}
+
+/// What a ratio is taken to.
+#[derive(Clone, Copy, Debug)]
+pub enum Against {
+    BestPeer,
+    Peer(&'static str),
+}
+
+/// What a row is to reach: printed with the result, never enforced, as timing proves nothing about a build.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    pub at_most: f64,
+    pub against: Against,
+}
+
+impl Bar {
+    pub const fn best(at_most: f64) -> Self {
+        Self { at_most, against: Against::BestPeer }
+    }
+
+    pub const fn peer(at_most: f64, name: &'static str) -> Self {
+        Self { at_most, against: Against::Peer(name) }
+    }
+}
+
+/// One line of the result: a piece of work that we and the peers do.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// `group/what`; what `--filter` looks at.
+    pub name: &'static str,
+    pub unit: Unit,
+    pub bars: &'static [Bar],
+    /// Sets up the data. Called only if the row is to be measured, and its result is dropped right after.
+    pub contenders: fn() -> Contenders,
+}
+
+/// Who does the work of a row.
+pub struct Contenders {
+    pub ours: Contender,
+    pub peers: Vec<(&'static str, Contender)>,
+}
+
+impl Contenders {
+    /// Ours; the peers follow by [`against`](Self::against).
+    pub fn ours(ours: Contender) -> Self {
+        Self { ours, peers: Vec::new() }
+    }
+
+    /// Adds a peer. A crate keeps its name; std's `Vec` is `Vec`.
+    pub fn against(mut self, name: &'static str, peer: Contender) -> Self {
+        self.peers.push((name, peer));
+        self
+    }
+}
+
+/// Does the work so many times and says how long that took.
+pub struct Contender(Box<dyn FnMut(u64) -> Duration>);
+
+impl Contender {
+    /// `work`, repeated in a loop that is compiled together with it. It must hand its result, or the memory that it
+    /// wrote, to [`black_box`](std::hint::black_box).
+    pub fn repeating(mut work: impl FnMut() + 'static) -> Self {
+        Self::rotating(vec![()], move |()| work())
+    }
+
+    /// `work` on one of `places`, another in each sample: for work whose speed depends on where its data happens to lie.
+    pub fn rotating<D: 'static>(mut places: Vec<D>, mut work: impl FnMut(&mut D) + 'static) -> Self {
+        let mut next = 0;
+        Self::timed(move |times| {
+            let place = &mut places[next];
+            let start = Instant::now();
+            for _ in 0..times {
+                work(place);
+            }
+            let took = start.elapsed();
+            next = (next + 1) % places.len();
+            took
+        })
+    }
+
+    /// A contender that takes its time itself: one with a set-up that is not to be measured, or another process.
+    pub fn timed(work: impl FnMut(u64) -> Duration + 'static) -> Self {
+        Self(Box::new(work))
+    }
+
+    /// How many repetitions last `sample`. Warms up caches and predictors on the way.
+    fn calibrate(&mut self, sample: Duration) -> u64 {
+        let mut times = 1;
+        loop {
+            let took = (self.0)(times).max(Duration::from_nanos(1));
+            if took >= sample {
+                return times;
+            }
+            // At least twice as often, at most eight times, as the first repetitions are slower than the rest.
+            let estimate = (times as f64 * 1.1 * sample.as_secs_f64() / took.as_secs_f64()) as u64;
+            times = estimate.clamp(times * 2, times * 8);
+        }
+    }
+}
+
+/// What came out for a row, in its unit.
+pub struct Outcome {
+    pub row: &'static str,
+    pub unit: Unit,
+    pub ours: f64,
+    /// In the order in which the row names them.
+    pub peers: Vec<PeerOutcome>,
+    /// Index of the best peer.
+    pub best: usize,
+    pub bars: &'static [Bar],
+}
+
+pub struct PeerOutcome {
+    pub name: &'static str,
+    pub time: f64,
+    /// Our time to this peer's.
+    pub ratio: f64,
+}
+
+impl Outcome {
+    pub fn ratio_to_best(&self) -> f64 {
+        self.peers[self.best].ratio
+    }
+
+    /// The ratio that a bar speaks of, and the peer's name.
+    pub fn ratio(&self, against: Against) -> (f64, &'static str) {
+        let peer = match against {
+            Against::BestPeer => &self.peers[self.best],
+            Against::Peer(name) => {
+                self.peers.iter().find(|peer| peer.name == name).expect("a bar names one of its row's peers")
+            }
+        };
+        (peer.ratio, peer.name)
+    }
+}
+
+/// Measures one row.
+pub fn measure(row: &Row, plan: Plan) -> Outcome {
+    let Contenders { ours, peers } = (row.contenders)();
+    let (names, peers): (Vec<&'static str>, Vec<Contender>) = peers.into_iter().unzip();
+    let mut contenders: Vec<Contender> = [ours].into_iter().chain(peers).collect();
+    let times: Vec<u64> = contenders.iter_mut().map(|contender| contender.calibrate(plan.sample)).collect();
+    let start = Instant::now();
+    contenders.iter_mut().zip(&times).for_each(|(contender, times)| {
+        (contender.0)(*times);
+    });
+    let rounds = plan.rounds(start.elapsed());
+
+    // samples[contender][round], in seconds for one repetition
+    let mut samples = vec![Vec::with_capacity(rounds); contenders.len()];
+    for round in 0..rounds {
+        for turn in 0..contenders.len() {
+            let at = if round % 2 == 0 { turn } else { contenders.len() - 1 - turn };
+            samples[at].push((contenders[at].0)(times[at]).as_secs_f64() / times[at] as f64);
+        }
+    }
+
+    let (ours, theirs) = samples.split_first().expect("we always contend");
+    let peers: Vec<PeerOutcome> = names
+        .into_iter()
+        .zip(theirs)
+        .map(|(name, theirs)| PeerOutcome {
+            name,
+            time: row.unit.of(median(theirs.iter().copied())),
+            ratio: median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs)),
+        })
+        .collect();
+    let best = (0..peers.len()).min_by(|a, b| peers[*a].time.total_cmp(&peers[*b].time)).expect("a row has a peer");
+    Outcome {
+        row: row.name,
+        unit: row.unit,
+        ours: row.unit.of(median(ours.iter().copied())),
+        peers,
+        best,
+        bars: row.bars,
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

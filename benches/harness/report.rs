@@ -1,0 +1,53 @@
+//! The results as a table for people, and as JSON for programs.
+
+use std::fmt::Write;
+
+use super::Outcome;
+
+/// Three significant digits or more, never an exponent.
+fn figure(value: f64) -> String {
+    let decimals = match value {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 0.1 => 2,
+        _ => 4,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// One row: our time, each peer's with our ratio to it (`*` marks the best peer), and the bars.
+pub fn print(outcome: &Outcome) {
+    let unit = outcome.unit.name();
+    println!("{}  ours {} {unit}", outcome.row, figure(outcome.ours));
+    for (i, peer) in outcome.peers.iter().enumerate() {
+        let mark = if i == outcome.best { '*' } else { ' ' };
+        println!("  {mark} {:<12} {:>9} {unit}   ratio {}", peer.name, figure(peer.time), figure(peer.ratio));
+    }
+    for bar in outcome.bars {
+        let (ratio, peer) = outcome.ratio(bar.against);
+        let verdict = if ratio <= bar.at_most { "met" } else { "MISSED" };
+        println!("    bar: <= {} x {peer}: {verdict} ({})", bar.at_most, figure(ratio));
+    }
+}
+
+/// `[{"row", "unit", "ours", "peers": {name: value}, "ratio_to_best"}]`; lower is better in every row.
+pub fn json(outcomes: &[Outcome]) -> String {
+    // Names are ASCII without control characters, and times are finite, so Rust's forms of both are JSON's.
+    let mut json = String::from("[");
+    for (i, outcome) in outcomes.iter().enumerate() {
+        let peers: Vec<String> = outcome.peers.iter().map(|peer| format!("{:?}: {}", peer.name, peer.time)).collect();
+        write!(
+            json,
+            "{}\n  {{\"row\": {:?}, \"unit\": {:?}, \"ours\": {}, \"peers\": {{{}}}, \"ratio_to_best\": {}}}",
+            if i == 0 { "" } else { "," },
+            outcome.row,
+            outcome.unit.name(),
+            outcome.ours,
+            peers.join(", "),
+            outcome.ratio_to_best(),
+        )
+        .expect("writing to a string cannot fail");
+    }
+    json.push_str("\n]\n");
+    json
+}
