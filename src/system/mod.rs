@@ -24,8 +24,9 @@ use crate::stats::AllocStats;
 /// place or by remapping where `std::alloc` would write and copy every byte; each such block costs its alignment in
 /// bytes on top.
 ///
-/// Statistics are exact across threads, the peak included. That costs two atomic additions per block, a few nanoseconds
-/// while threads do not allocate at the same moment.
+/// Statistics are exact across threads, at the price of a few plain stores per block. Only the peak is not while several
+/// threads run: each but the one that looks may hide up to 16 KiB of small blocks from it; with one thread it is exact
+/// too.
 ///
 /// Without the feature `alloc` it answers every request with [`RegionExhausted`](AllocError::RegionExhausted).
 ///

@@ -47,14 +47,20 @@ const CLASS: usize = 64;
 /// How many classes there are: small blocks have up to 4 KiB.
 pub(super) const CLASSES: usize = 64;
 
+/// The size class of a small over-aligned block; its layout's size is not zero.
+#[inline]
+fn class_of(layout: Layout) -> Option<usize> {
+    let (size, align) = (layout.size(), layout.align());
+    let small = align > MALLOC_ALIGN && align <= CLASS && size <= CLASS * CLASSES;
+    small.then(|| size.wrapping_sub(1) / CLASS)
+}
+
 /// How an offset block is made.
 #[derive(Clone, Copy)]
 struct Cut {
     base: Layout,
     /// What the block is aligned to: what its layout asks for, or `CLASS` if that is more.
     align: usize,
-    /// The size class, if it has one.
-    class: Option<usize>,
 }
 
 impl Cut {
@@ -65,17 +71,12 @@ impl Cut {
         if align <= MALLOC_ALIGN || (align > SMALL_ALIGN && size / LARGE_FACTOR < align) {
             return None;
         }
-        let cut_align = align.max(CLASS);
-        let (block, class) = if align <= CLASS && size <= CLASS * CLASSES {
-            let block = align_up(size, CLASS);
-            (block, (block / CLASS).checked_sub(1))
-        } else {
-            (size, None)
-        };
+        let block = if class_of(layout).is_some() { align_up(size, CLASS) } else { size };
+        let align = align.max(CLASS);
         // A layout may be so large that its base is not one; the allocator then refuses the plain request, as it would
         // the base. The answer depends on the layout alone, as it must.
-        let base = Layout::from_size_align(block.checked_add(cut_align)?, MALLOC_ALIGN).ok()?;
-        Some(Self { base, align: cut_align, class })
+        let base = Layout::from_size_align(block.checked_add(align)?, MALLOC_ALIGN).ok()?;
+        Some(Self { base, align })
     }
 
     /// Makes the block out of its base (O1), and writes the base pointer in front of it (O2).
@@ -117,25 +118,11 @@ pub(super) unsafe fn alloc(layout: Layout) -> Option<NonNull<u8>> {
     if crate::os::struck() {
         return None;
     }
-    // SAFETY: the caller's promise.
-    unsafe { obtain(layout) }
-}
-
-/// [`alloc`] without asking the fault hook.
-///
-/// # Safety
-/// As there.
-#[inline]
-unsafe fn obtain(layout: Layout) -> Option<NonNull<u8>> {
-    let Some(cut) = Cut::of(layout) else {
-        // SAFETY: not zero, by the caller's promise.
-        return NonNull::new(unsafe { process::alloc(layout) });
-    };
-    if let Some(kept) = kept(cut) {
-        return Some(kept);
+    if let Some(block) = take_kept(layout) {
+        return Some(block);
     }
-    // SAFETY: a base is never of size zero; it is live when it is cut.
-    unsafe { Some(cut.make(NonNull::new(process::alloc(cut.base))?)) }
+    // SAFETY: the caller's promise.
+    unsafe { obtain(layout, process::alloc) }
 }
 
 /// # Safety
@@ -145,44 +132,68 @@ pub(super) unsafe fn alloc_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     if crate::os::struck() {
         return None;
     }
-    let Some(cut) = Cut::of(layout) else {
-        // SAFETY: not zero, by the caller's promise.
-        return NonNull::new(unsafe { process::alloc_zeroed(layout) });
-    };
-    if let Some(kept) = kept(cut) {
+    if let Some(block) = take_kept(layout) {
         // SAFETY: a block of the class, which is at least as long.
-        unsafe { kept.write_bytes(0, layout.size()) };
-        return Some(kept);
+        unsafe { block.write_bytes(0, layout.size()) };
+        return Some(block);
     }
-    // SAFETY: a base is never of size zero; it is live when it is cut, and the word that `make` writes is not in the block.
-    unsafe { Some(cut.make(NonNull::new(process::alloc_zeroed(cut.base))?)) }
+    // SAFETY: the caller's promise; the word that is written in front of an offset block is not in it.
+    unsafe { obtain(layout, process::alloc_zeroed) }
 }
 
-/// A block of the same cut that this thread kept.
+/// A fresh block.
+///
+/// # Safety
+/// `layout.size()` is not zero, and `alloc` is one of the process allocator's functions.
 #[inline]
-fn kept(cut: Cut) -> Option<NonNull<u8>> {
+unsafe fn obtain(layout: Layout, alloc: unsafe fn(Layout) -> *mut u8) -> Option<NonNull<u8>> {
+    match Cut::of(layout) {
+        // SAFETY: a base is never of size zero; it is live when it is cut.
+        Some(cut) => unsafe { Some(cut.make(NonNull::new(alloc(cut.base))?)) },
+        // SAFETY: not zero, by the caller's promise.
+        None => NonNull::new(unsafe { alloc(layout) }),
+    }
+}
+
+/// The block of its class that this thread kept.
+#[inline]
+fn take_kept(layout: Layout) -> Option<NonNull<u8>> {
+    let class = class_of(layout)?;
     #[cfg(feature = "std")]
-    return super::thread::take(cut.class?);
+    return super::thread::take(class);
     #[cfg(not(feature = "std"))]
-    cut.class.and(None)
+    {
+        let _ = class;
+        None
+    }
 }
 
 /// # Safety
 /// `ptr` came from this module with `layout`, and is not used again.
 #[inline]
 pub(super) unsafe fn dealloc(ptr: NonNull<u8>, layout: Layout) {
-    let Some(cut) = Cut::of(layout) else {
-        // SAFETY: by O3 the allocator gave the block itself.
-        return unsafe { process::dealloc(ptr.as_ptr(), layout) };
-    };
     #[cfg(feature = "std")]
-    if let Some(class) = cut.class
+    if let Some(class) = class_of(layout)
         && super::thread::keep(class, ptr)
     {
         return;
     }
-    // SAFETY: by O3 the block is offset and its base has this layout.
-    unsafe { process::dealloc(base_of(ptr).as_ptr(), cut.base) };
+    // SAFETY: the caller's promise.
+    unsafe { give_back(ptr, layout) };
+}
+
+/// Gives a block back to the process allocator.
+///
+/// # Safety
+/// As for [`dealloc`].
+#[inline]
+unsafe fn give_back(ptr: NonNull<u8>, layout: Layout) {
+    match Cut::of(layout) {
+        // SAFETY: by O3 the block is offset and its base has this layout.
+        Some(cut) => unsafe { process::dealloc(base_of(ptr).as_ptr(), cut.base) },
+        // SAFETY: by O3 the allocator gave the block itself.
+        None => unsafe { process::dealloc(ptr.as_ptr(), layout) },
+    }
 }
 
 /// Frees a block of a size class that a thread kept.
@@ -191,12 +202,8 @@ pub(super) unsafe fn dealloc(ptr: NonNull<u8>, layout: Layout) {
 /// `ptr` was kept as a block of `class`, and is not used again.
 #[cfg(feature = "std")]
 pub(super) unsafe fn free_kept(class: usize, ptr: NonNull<u8>) {
-    // SAFETY: a size and an alignment that make a layout.
-    let any_of_class = unsafe { Layout::from_size_align_unchecked((class + 1) * CLASS, CLASS) };
-    if let Some(cut) = Cut::of(any_of_class) {
-        // SAFETY: all blocks of a class have the same base layout.
-        unsafe { process::dealloc(base_of(ptr).as_ptr(), cut.base) };
-    }
+    // SAFETY: a size and an alignment that make a layout; all blocks of a class have the same base layout as this one.
+    unsafe { give_back(ptr, Layout::from_size_align_unchecked((class + 1) * CLASS, CLASS)) };
 }
 
 /// # Safety
@@ -226,7 +233,7 @@ pub(super) unsafe fn realloc(ptr: NonNull<u8>, old: Layout, new: Layout) -> Opti
         },
         // SAFETY: two different live blocks of at least `kept` bytes; the old one is freed once, as what it is.
         _ => unsafe {
-            let new_ptr = obtain(new)?;
+            let new_ptr = obtain(new, process::alloc)?;
             new_ptr.copy_from_nonoverlapping(ptr, kept);
             dealloc(ptr, old);
             Some(new_ptr)

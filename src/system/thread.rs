@@ -21,17 +21,17 @@ thread_local! {
     // These two need no destructor, so they can be used at any time.
     static OWN: Cell<Option<&'static Tally>> = const { Cell::new(None) };
     static KEPT: [Cell<Option<NonNull<u8>>>; CLASSES] = const { [const { Cell::new(None) }; CLASSES] };
-    static EXIT: Exit = const { Exit };
+    static EXIT: Exit = const { Exit(Cell::new(None)) };
 }
 
-/// Its destructor runs when the thread ends.
-struct Exit;
+/// Its destructor runs when the thread ends. Knows the ledger that the tally is of.
+struct Exit(Cell<Option<&'static Ledger>>);
 
 impl Drop for Exit {
     fn drop(&mut self) {
         // Without a tally nothing is kept (see `keep`), and by now no new one can be had (see `claim`).
-        if let Some(tally) = OWN.take() {
-            tally.release();
+        if let (Some(tally), Some(ledger)) = (OWN.take(), self.0.get()) {
+            ledger.release(tally);
         }
         KEPT.with(|kept| {
             for (class, slot) in kept.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(super) fn tally(ledger: &'static Ledger) -> Option<&'static Tally> {
 #[inline(never)]
 fn claim(ledger: &'static Ledger) -> Option<&'static Tally> {
     // Registers the destructor. After it has run nobody would give a tally back.
-    EXIT.try_with(|_| ()).ok()?;
+    EXIT.try_with(|exit| exit.0.set(Some(ledger))).ok()?;
     let tally = ledger.claim(make)?;
     OWN.set(Some(tally));
     Some(tally)
