@@ -52,6 +52,7 @@ impl From<InvalidAlignment> for AllocError {
 /// A result of asking for memory.
 pub type AllocResult<T> = Result<T, AllocError>;
 
+static_assertions::const_assert_eq!(size_of::<AllocError>(), 3 * size_of::<usize>());
 static_assertions::assert_impl_all!(AllocError: Send, Sync, Unpin, Clone, Eq, core::error::Error);
 
 /// What the infallible forms do with an error: panic with its text, at the caller's line.

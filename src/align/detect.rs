@@ -173,6 +173,11 @@ pub struct SimdLevel {
     alignment: Alignment,
 }
 
+static_assertions::const_assert_eq!(size_of::<SimdLevel>(), 2);
+static_assertions::const_assert_eq!(size_of::<Option<SimdLevel>>(), 2);
+static_assertions::assert_impl_all!(SimdLevel: Send, Sync, Copy, Ord);
+static_assertions::assert_not_impl_any!(SimdLevel: Default);
+
 impl SimdLevel {
     /// The strongest level of this CPU. Asks the CPU once per process; later calls read one byte.
     ///

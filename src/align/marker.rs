@@ -16,17 +16,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
-use super::value::{AlignSpec, Alignment};
-
-pub(crate) mod sealed {
-    /// Closes [`KnownAlign`](super::KnownAlign) and [`AlignSpec`](super::AlignSpec): unsafe code relies on their
-    /// constants.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be an alignment: the traits of alignments are sealed",
-        label = "only `Align<N>` and `Alignment` are alignments, since unsafe code relies on their numbers"
-    )]
-    pub trait Sealed {}
-}
+use super::value::{AlignSpec, Alignment, CACHE_LINE, sealed};
 
 /// An alignment of `N` bytes, as a type. Zero-sized and itself aligned to `N`.
 ///
@@ -135,6 +125,15 @@ pub trait KnownAlign: sealed::Sealed + AlignSpec<Repr = ()> + Copy + Send + Sync
     type Archetype: Copy + Send + Sync + Unpin;
 }
 
+impl Alignment {
+    /// The alignment that the type `A` states.
+    #[inline]
+    #[must_use]
+    pub const fn of<A: KnownAlign>() -> Self {
+        Self::from_log2(A::LOG2)
+    }
+}
+
 /// "`Self` is at least as strict as `B`": memory aligned to `Self` is aligned to `B`.
 ///
 /// This is the bound for code that needs an alignment and takes any stronger one:
@@ -230,7 +229,7 @@ pub type Simd256Align = Align<32>;
 pub type Simd512Align = Align<64>;
 /// [`Alignment::CacheLine`](crate::Alignment::CacheLine) as a type; its size depends on the target architecture, never
 /// on CPU features.
-pub type CacheLineAlign = Align<{ super::value::CACHE_LINE }>;
+pub type CacheLineAlign = Align<{ CACHE_LINE }>;
 /// [`Alignment::Page`](crate::Alignment::Page) as a type: 4096 bytes. Pages may be larger: see
 /// [`page_size`](crate::page_size).
 pub type PageAlign = Align<4096>;

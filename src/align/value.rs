@@ -4,7 +4,6 @@ use core::fmt;
 use core::num::NonZero;
 
 use super::arith;
-use super::marker::{KnownAlign, sealed::Sealed};
 
 /// Bytes that one cache line fetch brings on this target: what to align to so that one access touches one line.
 ///
@@ -204,13 +203,6 @@ impl Alignment {
         if Self::is_valid(bytes) { Some(Self::from_log2(bytes.trailing_zeros())) } else { None }
     }
 
-    /// The alignment that the type `A` states.
-    #[inline]
-    #[must_use]
-    pub const fn of<A: KnownAlign>() -> Self {
-        Self::from_log2(A::LOG2)
-    }
-
     /// `align_of::<T>()` as an `Alignment`.
     #[inline]
     #[must_use]
@@ -251,7 +243,7 @@ impl Alignment {
 
     /// `log2` must be below `usize::BITS`; a constant or a checked value everywhere.
     #[inline]
-    const fn from_log2(log2: u32) -> Self {
+    pub(super) const fn from_log2(log2: u32) -> Self {
         assert!(log2 < usize::BITS);
         // SAFETY: `repr(u8)` with one variant per number below `usize::BITS`, counted up from 0 without gaps (pinned by
         // the assertion on `MAX` below); `log2` was just checked to be one of them.
@@ -307,6 +299,15 @@ impl From<Alignment> for NonZero<usize> {
     }
 }
 
+pub(crate) mod sealed {
+    /// Closes [`AlignSpec`](super::AlignSpec) and what builds on it: unsafe code relies on their numbers.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be an alignment: the traits of alignments are sealed",
+        label = "only `Align<N>` and `Alignment` are alignments, since unsafe code relies on their numbers"
+    )]
+    pub trait Sealed {}
+}
+
 /// An alignment given by a type ([`Align<N>`](crate::Align)) or by a value ([`Alignment`]): the parameter of
 /// [`SimdBuffer`](crate::SimdBuffer). Sealed.
 #[diagnostic::on_unimplemented(
@@ -314,7 +315,7 @@ impl From<Alignment> for NonZero<usize> {
     label = "must be `Align<N>` (known at compile time) or `Alignment` (chosen at run time)",
     note = "`N` must be a power of two in 1..=2^29"
 )]
-pub trait AlignSpec: Sealed + 'static {
+pub trait AlignSpec: sealed::Sealed + 'static {
     /// What a buffer stores to know its alignment: nothing for a type, the value for a value.
     type Repr: Copy + Eq + fmt::Debug + Send + Sync + Unpin + 'static;
 
@@ -323,7 +324,7 @@ pub trait AlignSpec: Sealed + 'static {
 }
 
 #[diagnostic::do_not_recommend]
-impl Sealed for Alignment {}
+impl sealed::Sealed for Alignment {}
 
 #[diagnostic::do_not_recommend]
 impl AlignSpec for Alignment {

@@ -37,6 +37,9 @@ pub enum RecordError {
     },
 }
 
+static_assertions::assert_impl_all!(RecordError: Send, Sync, Copy, Eq, core::error::Error);
+static_assertions::assert_impl_all!(SizeMismatch: Send, Sync, Copy, Eq, core::error::Error);
+
 /// What the relations of `FitsIn` and the sizes must be, once the types are known. `FitsIn` is safe to implement, so
 /// soundness rests on this.
 #[track_caller]

@@ -91,7 +91,8 @@ impl<T, R: MemoryRegion> SimdBuffer<T, Alignment, R> {
 /// A [`SimdBuffer`] taken apart, with all that is needed to free its block: what
 /// [`into_raw_parts`](SimdBuffer::into_raw_parts) gives.
 ///
-/// It owns nothing: dropped, the block and its elements leak.
+/// It owns the region value and nothing else: dropped, the elements and the block leak, or the block ends with a region
+/// that was owned by value.
 pub struct RawParts<T, A: AlignSpec, R> {
     /// The start of the block; dangling if `layout.size()` is 0.
     pub ptr: NonNull<T>,
@@ -104,6 +105,13 @@ pub struct RawParts<T, A: AlignSpec, R> {
     /// The region that gave the block.
     pub region: R,
 }
+
+static_assertions::const_assert_eq!(
+    size_of::<RawParts<u8, crate::align::Align<64>, crate::system::System>>(),
+    4 * size_of::<usize>()
+);
+// As a pointer: what it points to is not its own.
+static_assertions::assert_not_impl_any!(RawParts<u8, crate::align::Align<64>, crate::system::System>: Send, Sync);
 
 impl<T, A: AlignSpec, R> fmt::Debug for RawParts<T, A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,8 +146,8 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     /// Puts a buffer together again.
     ///
     /// # Safety
-    /// The parts came from [`into_raw_parts`](Self::into_raw_parts) with the same `A` and are used once. Changed may be
-    /// `len` and `T`, if then: `align_of::<T>()` is at most `layout.align()` and, where it is more than the alignment
+    /// The parts came from [`into_raw_parts`](Self::into_raw_parts) with the same `A` and are used once, and nothing has
+    /// ended the block since. Changed may be `len` and `T`, if then: `align_of::<T>()` is at most `layout.align()` and, where it is more than the alignment
     /// `A`, equal to it; the first `len` elements lie in the block and are initialised, and the bytes after them, to the
     /// next multiple of `min(alignment, 64)`, are zero; elements of no size have no block.
     #[inline]

@@ -188,13 +188,28 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
 
     /// Puts `value` before element `index`, shifting those after it. Linear in their number.
     ///
+    /// # Errors
+    /// The value comes back, with what the region answered. The buffer is as before.
+    ///
+    /// # Panics
+    /// If `index > len`.
+    #[track_caller]
+    pub fn try_insert(&mut self, index: usize, value: T) -> Result<(), (T, AllocError)> {
+        assert!(index <= self.len, "cannot insert before element {index} of {}", self.len);
+        self.try_push(value)?;
+        self.as_mut_slice()[index..].rotate_right(1);
+        Ok(())
+    }
+
+    /// As [`try_insert`](Self::try_insert).
+    ///
     /// # Panics
     /// If `index > len`, or with the error's text if there is no memory.
     #[track_caller]
     pub fn insert(&mut self, index: usize, value: T) {
-        assert!(index <= self.len, "cannot insert before element {index} of {}", self.len);
-        self.push(value);
-        self.as_mut_slice()[index..].rotate_right(1);
+        if let Err((_value, error)) = self.try_insert(index, value) {
+            crate::error::refuse(&error);
+        }
     }
 
     /// Takes element `index` out, shifting those after it. Linear in their number.
@@ -285,6 +300,17 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
         Ok(())
     }
 
+    /// Makes the length `len`: drops what is beyond, or appends clones of `value`.
+    ///
+    /// # Errors
+    /// What the region answers; then nothing was cloned.
+    pub fn try_resize(&mut self, len: usize, value: T) -> AllocResult<()>
+    where
+        T: Clone,
+    {
+        self.try_resize_with(len, || value.clone())
+    }
+
     /// As [`try_resize_with`](Self::try_resize_with).
     ///
     /// # Panics
@@ -303,7 +329,7 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     where
         T: Clone,
     {
-        self.resize_with(len, || value.clone());
+        or_panic(self.try_resize(len, value));
     }
 }
 

@@ -16,6 +16,9 @@ pub struct IntoIter<T, A: AlignSpec, R: MemoryRegion> {
     alive: Range<usize>,
 }
 
+static_assertions::assert_impl_all!(IntoIter<u8, crate::align::Align<64>, crate::system::System>: Send, Sync, Unpin);
+static_assertions::assert_not_impl_any!(IntoIter<*const u8, crate::align::Align<64>, crate::system::System>: Send, Sync);
+
 impl<T, A: AlignSpec, R: MemoryRegion> IntoIter<T, A, R> {
     /// The elements not yet taken.
     #[must_use]

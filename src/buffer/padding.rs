@@ -179,6 +179,10 @@ pub struct PaddedMut<'a, T: Zeroable + Copy, A: KnownAlign> {
     len: usize,
 }
 
+static_assertions::const_assert_eq!(size_of::<PaddedMut<'_, f32, crate::align::Align<64>>>(), 3 * size_of::<usize>());
+static_assertions::assert_impl_all!(PaddedMut<'_, f32, crate::align::Align<64>>: Send, Sync, Unpin);
+static_assertions::assert_not_impl_any!(PaddedMut<'_, f32, crate::align::Align<64>>: Clone);
+
 impl<T: Zeroable + Copy, A: KnownAlign> Deref for PaddedMut<'_, T, A> {
     type Target = AlignedSlice<T, A>;
 

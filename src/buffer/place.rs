@@ -142,7 +142,10 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// As [`try_with_capacity`](Self::try_with_capacity); then nothing was cloned.
     #[inline]
     pub fn try_filled<T: Clone>(self, len: usize, value: T) -> AllocResult<SimdBuffer<T, A, R>> {
-        self.try_from_fn(len, |_| value.clone())
+        let buffer = self.try_from_fn(len, |_| value.clone());
+        // Here and not at the end: if this panics, the buffer is still a variable and is dropped.
+        drop(value);
+        buffer
     }
 
     /// What `iter` gives. Its size hint decides how much is reserved first and nothing else.
@@ -160,6 +163,10 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
         Ok(buffer)
     }
 }
+
+static_assertions::const_assert_eq!(size_of::<Place<Align<4096>>>(), 0);
+static_assertions::const_assert_eq!(size_of::<Place<Alignment>>(), 1);
+static_assertions::assert_impl_all!(Place<Alignment>: Copy, Send, Sync, Unpin);
 
 /// The infallible forms. The bound on the region stands on each method, not on the block: only then does the compiler
 /// say in our words what is missing.

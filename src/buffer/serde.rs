@@ -63,7 +63,9 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
             fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
                 let trusted = TRUSTED_BYTES.checked_div(size_of::<T>()).unwrap_or(0);
                 let capacity = sequence.size_hint().unwrap_or(0).min(trusted);
-                let mut buffer = self.0.try_with_capacity(capacity).map_err(S::Error::custom)?;
+                let mut buffer = self.0.try_with_capacity(0).map_err(S::Error::custom)?;
+                // A hint that cannot be met may be a lie; if it is not, `try_push` will say so.
+                let _ = buffer.try_reserve_exact(capacity);
                 while let Some(element) = sequence.next_element()? {
                     buffer.try_push(element).map_err(|(_, error)| S::Error::custom(error))?;
                 }

@@ -102,6 +102,11 @@ equal_as_slices! {
     [A: AlignSpec, R: MemoryRegion, const N: usize] SimdBuffer<T, A, R> = [U; N];
 }
 
+#[cfg(feature = "alloc")]
+equal_as_slices! {
+    [A: AlignSpec, R: MemoryRegion] SimdBuffer<T, A, R> = alloc::vec::Vec<U>;
+}
+
 /// `Eq`, order and hash by the elements.
 macro_rules! ordered_as_slices {
     ($([$($generics:tt)*] $type:ty, other [$($others:tt)*] $other:ty;)+) => {$(
@@ -148,13 +153,16 @@ impl<T: Clone, A: AlignSpec, R: MemoryRegion + Clone> Clone for SimdBuffer<T, A,
         or_panic(Place { spec: self.spec, region: self.region.clone() }.try_from_slice(self.as_slice()))
     }
 
+    /// Keeps the region, and the memory where the alignment is the same. A refusal leaves the buffer as it was.
     #[track_caller]
     fn clone_from(&mut self, source: &Self) {
         if self.spec == source.spec {
+            self.reserve(source.len().saturating_sub(self.len()));
             self.clear();
             self.extend_from_slice(source.as_slice());
         } else {
-            *self = source.clone();
+            let place = Place { spec: source.spec, region: self.region.clone() };
+            *self = or_panic(place.try_from_slice(source.as_slice()));
         }
     }
 }

@@ -71,6 +71,78 @@ mod count {
     }
 }
 
+/// The blocks: kept by the thread, or from the process allocator. `None` is "no memory".
+#[cfg(feature = "alloc")]
+mod blocks {
+    use alloc::alloc as process;
+    use core::alloc::Layout;
+    use core::ptr::NonNull;
+
+    use super::offset;
+    #[cfg(feature = "std")]
+    use super::thread::{keep, take};
+
+    /// Where there are no threads nothing is kept.
+    #[cfg(not(feature = "std"))]
+    fn take(_class: usize) -> Option<NonNull<u8>> {
+        None
+    }
+    #[cfg(not(feature = "std"))]
+    fn keep(_class: usize, _block: NonNull<u8>) -> bool {
+        false
+    }
+
+    /// # Safety
+    /// `layout.size()` is not zero.
+    #[inline]
+    pub(super) unsafe fn alloc(layout: Layout) -> Option<NonNull<u8>> {
+        if crate::os::struck() {
+            return None;
+        }
+        if let Some(block) = offset::class_of(layout).and_then(take) {
+            return Some(block);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { offset::obtain(layout, process::alloc) }
+    }
+
+    /// # Safety
+    /// `layout.size()` is not zero.
+    #[inline]
+    pub(super) unsafe fn alloc_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+        if crate::os::struck() {
+            return None;
+        }
+        if let Some(block) = offset::class_of(layout).and_then(take) {
+            // SAFETY: a block of the class, which is at least as long.
+            unsafe { block.write_bytes(0, layout.size()) };
+            return Some(block);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { offset::obtain(layout, process::alloc_zeroed) }
+    }
+
+    /// # Safety
+    /// `ptr` came from this module with `layout`, and is not used again.
+    #[inline]
+    pub(super) unsafe fn dealloc(ptr: NonNull<u8>, layout: Layout) {
+        if !offset::class_of(layout).is_some_and(|class| keep(class, ptr)) {
+            // SAFETY: all blocks are made by `offset`; the rest is the caller's promise.
+            unsafe { offset::give_back(ptr, layout) };
+        }
+    }
+
+    /// # Safety
+    /// As [`offset::realloc`].
+    pub(super) unsafe fn realloc(ptr: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+        if crate::os::struck() {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { offset::realloc(ptr, old, new) }
+    }
+}
+
 #[cfg(feature = "alloc")]
 impl System {
     #[cold]
@@ -101,7 +173,7 @@ unsafe impl MemoryRegion for System {
             return Ok(dangling(layout.align()));
         }
         // SAFETY: the size is not zero.
-        Self::counted(unsafe { offset::alloc(layout) }, layout.size())
+        Self::counted(unsafe { blocks::alloc(layout) }, layout.size())
     }
 
     #[inline]
@@ -110,15 +182,15 @@ unsafe impl MemoryRegion for System {
             return Ok(dangling(layout.align()));
         }
         // SAFETY: the size is not zero.
-        Self::counted(unsafe { offset::alloc_zeroed(layout) }, layout.size())
+        Self::counted(unsafe { blocks::alloc_zeroed(layout) }, layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: NonNull<u8>, layout: Layout) {
         if layout.size() != 0 {
             LEDGER.record_dealloc(count::own(), layout.size());
-            // SAFETY: a block of size not zero came from `offset`; the rest is the caller's promise.
-            unsafe { offset::dealloc(ptr, layout) };
+            // SAFETY: a block of size not zero came from `blocks`; the rest is the caller's promise.
+            unsafe { blocks::dealloc(ptr, layout) };
         }
     }
 
@@ -132,8 +204,8 @@ unsafe impl MemoryRegion for System {
             unsafe { self.dealloc(ptr, old_layout) };
             return Ok(dangling(old_layout.align()));
         }
-        // SAFETY: neither size is zero, so the block came from `offset`; the rest is the caller's promise.
-        match unsafe { offset::realloc(ptr, old_layout, new_layout) } {
+        // SAFETY: neither size is zero, so the block came from `blocks`; the rest is the caller's promise.
+        match unsafe { blocks::realloc(ptr, old_layout, new_layout) } {
             Some(ptr) => {
                 LEDGER.record_realloc(count::own(), old_layout.size(), new_size);
                 Ok(ptr)

@@ -25,8 +25,8 @@
 //!
 //! # Note: small blocks
 //! The larger base takes a 1 KiB buffer, the size of a kernel temporary, out of the sizes that glibc caches per thread
-//! (17 ns instead of 9). Small blocks at up to 64 bytes therefore come in size classes of 64 bytes, and each thread keeps
-//! the last freed block of each class ([`thread`](super::thread)).
+//! (17 ns instead of 9). Small blocks at up to 64 bytes therefore come in size classes of 64 bytes, all of a class alike, so
+//! that a thread can keep a freed block for the next request of its class.
 
 use alloc::alloc as process;
 use core::alloc::Layout;
@@ -49,7 +49,7 @@ pub(super) const CLASSES: usize = 64;
 
 /// The size class of a small over-aligned block; its layout's size is not zero.
 #[inline]
-fn class_of(layout: Layout) -> Option<usize> {
+pub(super) fn class_of(layout: Layout) -> Option<usize> {
     let (size, align) = (layout.size(), layout.align());
     let small = align > MALLOC_ALIGN && align <= CLASS && size <= CLASS * CLASSES;
     small.then(|| size.wrapping_sub(1) / CLASS)
@@ -111,83 +111,26 @@ unsafe fn base_of(ptr: NonNull<u8>) -> NonNull<u8> {
     unsafe { ptr.cast::<NonNull<u8>>().sub(1).read() }
 }
 
-/// # Safety
-/// `layout.size()` is not zero.
-#[inline]
-pub(super) unsafe fn alloc(layout: Layout) -> Option<NonNull<u8>> {
-    if crate::os::struck() {
-        return None;
-    }
-    if let Some(block) = take_kept(layout) {
-        return Some(block);
-    }
-    // SAFETY: the caller's promise.
-    unsafe { obtain(layout, process::alloc) }
-}
-
-/// # Safety
-/// `layout.size()` is not zero.
-#[inline]
-pub(super) unsafe fn alloc_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    if crate::os::struck() {
-        return None;
-    }
-    if let Some(block) = take_kept(layout) {
-        // SAFETY: a block of the class, which is at least as long.
-        unsafe { block.write_bytes(0, layout.size()) };
-        return Some(block);
-    }
-    // SAFETY: the caller's promise; the word that is written in front of an offset block is not in it.
-    unsafe { obtain(layout, process::alloc_zeroed) }
-}
-
-/// A fresh block.
+/// A fresh block: `alloc` is `alloc` or `alloc_zeroed` of the process allocator.
 ///
 /// # Safety
-/// `layout.size()` is not zero, and `alloc` is one of the process allocator's functions.
+/// `layout.size()` is not zero, and `alloc` is one of the two.
 #[inline]
-unsafe fn obtain(layout: Layout, alloc: unsafe fn(Layout) -> *mut u8) -> Option<NonNull<u8>> {
+pub(super) unsafe fn obtain(layout: Layout, alloc: unsafe fn(Layout) -> *mut u8) -> Option<NonNull<u8>> {
     match Cut::of(layout) {
-        // SAFETY: a base is never of size zero; it is live when it is cut.
+        // SAFETY: a base is never of size zero; it is live when it is cut, and the word that is written is not in the block.
         Some(cut) => unsafe { Some(cut.make(NonNull::new(alloc(cut.base))?)) },
         // SAFETY: not zero, by the caller's promise.
         None => NonNull::new(unsafe { alloc(layout) }),
     }
 }
 
-/// The block of its class that this thread kept.
-#[inline]
-fn take_kept(layout: Layout) -> Option<NonNull<u8>> {
-    let class = class_of(layout)?;
-    #[cfg(feature = "std")]
-    return super::thread::take(class);
-    #[cfg(not(feature = "std"))]
-    {
-        let _ = class;
-        None
-    }
-}
-
-/// # Safety
-/// `ptr` came from this module with `layout`, and is not used again.
-#[inline]
-pub(super) unsafe fn dealloc(ptr: NonNull<u8>, layout: Layout) {
-    #[cfg(feature = "std")]
-    if let Some(class) = class_of(layout)
-        && super::thread::keep(class, ptr)
-    {
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { give_back(ptr, layout) };
-}
-
 /// Gives a block back to the process allocator.
 ///
 /// # Safety
-/// As for [`dealloc`].
+/// `ptr` came from this module with `layout`, and is not used again.
 #[inline]
-unsafe fn give_back(ptr: NonNull<u8>, layout: Layout) {
+pub(super) unsafe fn give_back(ptr: NonNull<u8>, layout: Layout) {
     match Cut::of(layout) {
         // SAFETY: by O3 the block is offset and its base has this layout.
         Some(cut) => unsafe { process::dealloc(base_of(ptr).as_ptr(), cut.base) },
@@ -196,23 +139,18 @@ unsafe fn give_back(ptr: NonNull<u8>, layout: Layout) {
     }
 }
 
-/// Frees a block of a size class that a thread kept.
-///
-/// # Safety
-/// `ptr` was kept as a block of `class`, and is not used again.
+/// A layout of size class `class`; all blocks of a class are made alike.
 #[cfg(feature = "std")]
-pub(super) unsafe fn free_kept(class: usize, ptr: NonNull<u8>) {
-    // SAFETY: a size and an alignment that make a layout; all blocks of a class have the same base layout as this one.
-    unsafe { give_back(ptr, Layout::from_size_align_unchecked((class + 1) * CLASS, CLASS)) };
+pub(super) fn of_class(class: usize) -> Layout {
+    debug_assert!(class < CLASSES);
+    // SAFETY: an alignment, and a size of at most a few pages.
+    unsafe { Layout::from_size_align_unchecked((class + 1) * CLASS, CLASS) }
 }
 
 /// # Safety
 /// `ptr` came from this module with `old` and is not used again on `Some`; `new` has the same alignment; neither size is
 /// zero.
 pub(super) unsafe fn realloc(ptr: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-    if crate::os::struck() {
-        return None;
-    }
     let kept = old.size().min(new.size());
     match (Cut::of(old), Cut::of(new)) {
         // SAFETY: both are the allocator's own blocks (O3).
@@ -235,7 +173,7 @@ pub(super) unsafe fn realloc(ptr: NonNull<u8>, old: Layout, new: Layout) -> Opti
         _ => unsafe {
             let new_ptr = obtain(new, process::alloc)?;
             new_ptr.copy_from_nonoverlapping(ptr, kept);
-            dealloc(ptr, old);
+            give_back(ptr, old);
             Some(new_ptr)
         },
     }

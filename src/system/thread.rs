@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::thread_local;
 
 use super::ledger::{Ledger, Tally};
-use super::offset::{CLASSES, free_kept};
+use super::offset::{CLASSES, give_back, of_class};
 
 thread_local! {
     // These two need no destructor, so they can be used at any time.
@@ -37,7 +37,7 @@ impl Drop for Exit {
             for (class, slot) in kept.iter().enumerate() {
                 if let Some(block) = slot.take() {
                     // SAFETY: it was kept as a block of this class, and is out of the slot.
-                    unsafe { free_kept(class, block) };
+                    unsafe { give_back(block, of_class(class)) };
                 }
             }
         });
