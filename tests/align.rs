@@ -318,9 +318,18 @@ mod types {
             assert_eq!(Alignment::of::<A>().as_usize(), $bytes);
             assert_eq!(<A as AlignSpec>::alignment(()), Alignment::of::<A>());
             assert_eq!((size_of::<Tagged<A>>(), align_of::<Tagged<A>>()), ($bytes, $bytes));
-            assert_eq!(format!("{:?}", A::NEW), concat!("Align<", $bytes, ">"));
-            assert!(A::NEW == A::default() && A::NEW.cmp(&A::NEW).is_eq());
+            if $bytes <= 4096 {
+                check_values::<A>(concat!("Align<", $bytes, ">"));
+            }
         }};
+    }
+
+    /// Apart, and not for all: a value on the stack moves the stack pointer by its alignment.
+    #[inline(never)]
+    fn check_values<A: KnownAlign + Default + Ord + std::fmt::Debug>(name: &str) {
+        let (marker, other) = (A::default(), A::default());
+        assert_eq!(format!("{marker:?}"), name);
+        assert!(marker == other && marker.cmp(&other).is_eq());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 mod compare;
-#[allow(dead_code, reason = "shared with tests and benchmarks, which use the kernels that this program does not")]
 mod kernels;
 mod options;
 mod progress;

@@ -23,6 +23,8 @@ use super::value::{AlignSpec, Alignment, CACHE_LINE, sealed};
 /// As a type parameter it states what a buffer or slice guarantees: `SimdBuffer<f32, Align<64>>`. As a field it aligns
 /// the struct it stands in, as `#[repr(align(N))]` would, with an `N` that may come from a constant.
 ///
+/// As a local variable a strict one moves the stack pointer by up to `N` bytes: megabytes do not fit a thread's stack.
+///
 /// `N` is a power of two in 1..=2^29 (536 870 912, the largest that `repr(align)` takes). Anything else does not pass
 /// `cargo check`:
 ///
