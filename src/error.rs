@@ -17,7 +17,7 @@ pub enum AllocError {
     /// The memory is not there.
     #[error("out of memory: {requested} bytes requested, {available} available")]
     OutOfMemory {
-        /// The size asked for, in bytes.
+        /// The size asked for, in bytes; by a buffer, with its padding.
         requested: usize,
         /// What the region could still have given, in bytes; 0 where it cannot know, as [`System`](crate::System).
         available: usize,

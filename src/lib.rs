@@ -44,7 +44,8 @@
 //! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where
-//! Everything is built and tested on x86-64 Linux. Other targets compile by `cfg` and are not tested: without AVX they run
+//! Everything is built and tested on x86-64 Linux. Other 32- and 64-bit targets compile by `cfg` (with `alloc`, those that
+//! have compare-and-swap) and are not tested: without AVX they run
 //! the baseline copy of each kernel, without Linux files are read buffered, and on 32-bit targets the lifetime totals of
 //! statistics saturate at 4 GiB.
 

@@ -7,6 +7,9 @@ use crate::align::{AlignSpec, Alignment, AtLeast, KnownAlign};
 use crate::error::{AllocError, AllocResult};
 use crate::stats::AllocStats;
 
+static_assertions::const_assert_eq!(size_of::<RegionKind>(), 1);
+static_assertions::assert_impl_all!(RegionKind: Copy, Eq, Send, Sync);
+
 /// Which kind of region serves a request: what a runtime chooses by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -29,7 +32,7 @@ pub enum RegionKind {
 /// |---|---|
 /// | block | aligned to `layout.align()`, `layout.size()` bytes, overlapping no live block; moving the region value keeps it |
 /// | zero size | a dangling pointer aligned to `layout.align()`, not counted; its `dealloc` does nothing |
-/// | failure | an `Err`, counted once in `failed_allocations`; the region and all blocks are as before. Never an abort, never a panic |
+/// | failure | an `Err`, counted once in `failed_allocations`; the region and all blocks are as before. Never an abort, never a panic. `Overflow` is no request and not counted |
 /// | sizes | anything a [`Layout`] can say, `isize::MAX` and alignments of 2^47 included |
 /// | statistics | exact, in requested bytes, see [`AllocStats`] |
 ///
@@ -252,6 +255,6 @@ pub(crate) fn resized(layout: Layout, new_size: usize) -> AllocResult<Layout> {
 pub(crate) const fn dangling(align: usize) -> NonNull<u8> {
     match core::num::NonZero::new(align) {
         Some(address) => NonNull::without_provenance(address),
-        None => NonNull::dangling(),
+        None => unreachable!(), // an alignment is a power of two
     }
 }

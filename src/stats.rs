@@ -3,7 +3,7 @@
 /// What a region has given and taken back, in **requested** bytes: the sizes of the layouts, without padding,
 /// headers or rounding. Zero-size requests are not counted.
 ///
-/// At rest (no call in progress) `total_allocated - total_deallocated == current_live`. A `realloc` counts as one
+/// At rest (no call in progress) `total_allocated - total_deallocated == current_live`, until a total saturates. A `realloc` counts as one
 /// allocation of the new size and one deallocation of the old, whether or not the block moved; a region that grows in
 /// place does not count both as live at once.
 ///
@@ -32,7 +32,7 @@ pub struct AllocStats {
     pub deallocation_count: usize,
     /// The most that [`current_live`](Self::current_live) has been, in bytes.
     pub peak_usage: usize,
-    /// Number of requests that ended in an error.
+    /// Number of requests that ended in an error. A size that does not fit the address space is not a request.
     pub failed_allocations: usize,
 }
 

@@ -779,3 +779,42 @@ mod facts {
         }
     }
 }
+
+/// Names of the caller's that the macros' own must not be taken for.
+mod names {
+    use bhc_rts_alloc::{Align, Alignment, FitsIn, SimdLevel, element_align, simd_kernel, with_alignment};
+
+    struct A(#[expect(dead_code, reason = "only its layout matters")] u32);
+    element_align!(A);
+
+    fn kernel<const FUSED: bool>(x: &mut [f32]) {
+        x.fill(if FUSED { 1.0 } else { 1.0 + f32::from(u8::from(FUSED)) });
+    }
+
+    simd_kernel! {
+        fn calls_the_callers_kernel<const FUSED: bool>(x: &mut [f32]) {
+            kernel::<FUSED>(x);
+        }
+    }
+
+    simd_kernel! {
+        fn arguments(kernel: &[f32], avx: &mut [f32], avx2: f32, level: usize) -> usize {
+            avx.iter_mut().zip(kernel).for_each(|(y, x)| *y = x * avx2);
+            level
+        }
+    }
+
+    #[test]
+    fn of_the_caller_stay_the_callers() {
+        let mut x = [0.0; 3];
+        for level in SimdLevel::levels() {
+            calls_the_callers_kernel(level, &mut x);
+            assert_eq!(arguments(level, &[1.0, 2.0], &mut x, 3.0, 7), 7);
+        }
+        assert_eq!(x, [3.0, 6.0, 1.0]);
+        fn fits<T: FitsIn<Align<4>>>() {}
+        fits::<A>();
+        let value = 5; // the macro has a variable of that name too
+        assert_eq!(with_alignment!(Alignment::Page, |A| value + A::default().cmp(&A::NEW) as usize), 5);
+    }
+}

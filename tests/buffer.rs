@@ -10,8 +10,13 @@
 //! | `traits` | the standard traits are those of the slice |
 //! | `slices` | borrowed slices: making, splitting, casting, records |
 
+#[path = "common/cases.rs"]
+mod cases;
 #[path = "common/region.rs"]
 mod region;
+
+#[path = "buffer/program.rs"]
+mod program;
 #[path = "buffer/vocabulary.rs"]
 mod vocabulary;
 

@@ -112,13 +112,16 @@ impl Assembly {
     }
 
     /// The copy of a kernel for a level. Both of rustc's manglings spell a path as names with their lengths in front:
-    /// `7kernels3dot6avx512`.
+    /// `7kernels3dot12__bhc_avx512`.
     fn kernel(&self, kernel: &str, level: &Level) -> &Function {
         let path = format!("7kernels{}{kernel}", kernel.len());
         self.find(&format!("{kernel} at {}", level.name), |symbol| match symbol.split_once(&path) {
             None => false,
             Some((_, rest)) if level.name == "baseline" => !rest.contains("avx"),
-            Some((_, rest)) => rest.starts_with(&format!("{}{}", level.name.len(), level.name)),
+            Some((_, rest)) => {
+                let copy = format!("__bhc_{}", level.name);
+                rest.starts_with(&format!("{}{copy}", copy.len()))
+            }
         })
     }
 }

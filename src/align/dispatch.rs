@@ -115,7 +115,7 @@ macro_rules! with_alignment {
     };
     ($value:expr, [$($bytes:literal),+ $(,)?], |$A:ident| $body:expr, else $otherwise:expr $(,)?) => {{
         const {
-            assert!(
+            ::core::assert!(
                 $crate::__private::strictly_descending(&[$($bytes),+]),
                 "with_alignment!: list the alignments strongest first"
             );

@@ -32,6 +32,9 @@
 /// assert_eq!(y[50], 100.0 * SimdLevel::levels().count() as f32);
 /// ```
 ///
+/// One function at a time, of arguments `name: Type`, without other generic parameters, named lifetimes or `mut`: rebind
+/// in the body.
+///
 /// On x86 and x86-64 the levels are the baseline, AVX, AVX2 with FMA, and AVX-512 (F, BW, CD, DQ, VL). On other targets
 /// the function is compiled once, for what the build enables.
 #[macro_export]
@@ -44,35 +47,35 @@ macro_rules! simd_kernel {
         $(#[$attribute])*
         $visibility fn $name(level: $crate::SimdLevel, $($argument: $type),*) $(-> $output)? {
             #[inline(always)]
-            fn kernel<const $FUSED: bool>($($argument: $type),*) $(-> $output)? $body
+            fn __bhc_kernel<const $FUSED: bool>($($argument: $type),*) $(-> $output)? $body
 
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             {
                 #[target_feature(enable = "avx")]
-                fn avx($($argument: $type),*) $(-> $output)? {
-                    kernel::<false>($($argument),*)
+                fn __bhc_avx($($argument: $type),*) $(-> $output)? {
+                    __bhc_kernel::<false>($($argument),*)
                 }
                 #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2")]
-                fn avx2($($argument: $type),*) $(-> $output)? {
-                    kernel::<true>($($argument),*)
+                fn __bhc_avx2($($argument: $type),*) $(-> $output)? {
+                    __bhc_kernel::<true>($($argument),*)
                 }
                 #[target_feature(enable = "avx,avx2,fma,bmi1,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
-                fn avx512($($argument: $type),*) $(-> $output)? {
-                    kernel::<true>($($argument),*)
+                fn __bhc_avx512($($argument: $type),*) $(-> $output)? {
+                    __bhc_kernel::<true>($($argument),*)
                 }
                 match level.isa() {
                     // SAFETY: a `SimdLevel` exists only where its features were detected, and the three lists above are
                     // those of `Isa::features`.
-                    $crate::__private::Isa::Avx => return unsafe { avx($($argument),*) },
+                    $crate::__private::Isa::Avx => return unsafe { __bhc_avx($($argument),*) },
                     // SAFETY: as above.
-                    $crate::__private::Isa::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::__private::Isa::Avx2 => return unsafe { __bhc_avx2($($argument),*) },
                     // SAFETY: as above.
-                    $crate::__private::Isa::Avx512 => return unsafe { avx512($($argument),*) },
+                    $crate::__private::Isa::Avx512 => return unsafe { __bhc_avx512($($argument),*) },
                     $crate::__private::Isa::Baseline => {}
                 }
             }
             let _ = level;
-            kernel::<{ cfg!(any(target_feature = "fma", target_arch = "aarch64")) }>($($argument),*)
+            __bhc_kernel::<{ ::core::cfg!(any(target_feature = "fma", target_arch = "aarch64")) }>($($argument),*)
         }
     };
     (
@@ -82,6 +85,12 @@ macro_rules! simd_kernel {
         $crate::simd_kernel! {
             $(#[$attribute])*
             $visibility fn $name<const _FUSED: bool>($($argument: $type),*) $(-> $output)? $body
+        }
+    };
+    ($($anything:tt)*) => {
+        ::core::compile_error! {
+            "simd_kernel! takes one function: `fn name(argument: Type, …) -> Output { … }` or `fn name<const FUSED: bool>(…) …`; \
+             no other generic parameters, no named lifetimes, no patterns as arguments"
         }
     };
 }

@@ -48,6 +48,10 @@ pub struct Align<const N: usize>([<Self as KnownAlign>::Archetype; 0])
 where
     Self: KnownAlign;
 
+static_assertions::const_assert_eq!(size_of::<Align<64>>(), 0);
+static_assertions::const_assert_eq!(align_of::<Align<536870912>>(), 536870912);
+static_assertions::assert_impl_all!(Align<4096>: Send, Sync, Unpin, Copy);
+
 impl<const N: usize> Align<N>
 where
     Self: KnownAlign,
@@ -276,9 +280,10 @@ pub trait FitsIn<A: KnownAlign> {}
 macro_rules! element_align {
     ($($element:ty),+ $(,)?) => {$(
         #[diagnostic::do_not_recommend]
-        impl<A> $crate::FitsIn<A> for $element
+        #[allow(non_camel_case_types, reason = "a name that no type of the caller's has")]
+        impl<__bhc_A> $crate::FitsIn<__bhc_A> for $element
         where
-            A: $crate::AtLeast<$crate::Align<{ ::core::mem::align_of::<$element>() }>>,
+            __bhc_A: $crate::AtLeast<$crate::Align<{ ::core::mem::align_of::<$element>() }>>,
         {
         }
     )+};

@@ -75,37 +75,21 @@ pub enum Alignment {
     Pow13,
     Pow14,
     Pow15,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow16,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow17,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow18,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow19,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow20,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow21,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow22,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow23,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow24,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow25,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow26,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow27,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow28,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow29,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow30,
-    #[cfg(not(target_pointer_width = "16"))]
     Pow31,
     #[cfg(target_pointer_width = "64")]
     Pow32,

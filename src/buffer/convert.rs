@@ -147,15 +147,18 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     ///
     /// # Safety
     /// The parts came from [`into_raw_parts`](Self::into_raw_parts) with the same `A` and are used once, and nothing has
-    /// ended the block since. Changed may be `len` and `T`, if then: `align_of::<T>()` is at most `layout.align()` and, where it is more than the alignment
-    /// `A`, equal to it; the first `len` elements lie in the block and are initialised, and the bytes after them, to the
+    /// ended the block since. Changed may be `len` and `T`, if then: the stricter of the buffer's alignment and `align_of::<T>()` is still `layout.align()`
+    /// (checked: anything else panics); the first `len` elements lie in the block and are initialised, and the bytes after them, to the
     /// next multiple of `min(alignment, 64)`, are zero; elements of no size have no block.
     #[inline]
     #[must_use]
     pub unsafe fn from_raw_parts(parts: RawParts<T, A, R>) -> Self {
         let RawParts { ptr, len, layout, alignment, region } = parts;
         let buffer = Self { ptr, len, bytes: layout.size(), spec: alignment, region, _owns: PhantomData };
-        debug_assert_eq!(buffer.layout(), layout, "from_raw_parts: not the layout of such a buffer");
+        if buffer.layout() != layout {
+            core::mem::forget(buffer); // or it would be freed with the wrong layout
+            panic!("from_raw_parts: a buffer of such elements does not have {layout:?}");
+        }
         debug_assert!(len <= buffer.capacity(), "from_raw_parts: more elements than the block holds");
         buffer
     }

@@ -9,7 +9,7 @@ use crate::error::AllocError;
 use crate::os::file::{FileRead, OpenFile};
 use crate::region::MemoryRegion;
 
-/// What is read at a time from a file that does not know its length, in bytes.
+/// What is first made room for, in bytes, if a file does not know its length.
 const CHUNK: usize = 64 << 10;
 
 /// Why a file could not be read into a buffer.
@@ -23,12 +23,18 @@ pub enum FileError {
     Memory(#[from] AllocError),
 }
 
+static_assertions::assert_impl_all!(FileError: Send, Sync, std::error::Error);
+static_assertions::assert_impl_all!(FileRead: Send, Sync, Copy, Eq);
+
 impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// The bytes of the file at `path`, read by direct IO where the file system can, the memory is aligned enough (a page
     /// always is) and the file knows its length; otherwise through the page cache. The second value says which, and why.
     ///
     /// A file that grows meanwhile is read as long as it was when opened; one that shrinks, as far as it goes. The
     /// buffer's capacity is the length in whole blocks of the device.
+    ///
+    /// A file that does not know its length is read to its end; one without an end until the region has no more memory, so
+    /// give it a region with a limit.
     ///
     /// # Errors
     /// What the operating system says, or that there is no memory for the file.
@@ -47,24 +53,23 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
         let mut file = OpenFile::open(path.as_ref(), A::alignment(self.spec).as_usize())?;
         let mut bytes = self.try_zeroed::<u8>(file.room().ok_or(AllocError::Overflow)?)?;
         let mut filled = 0;
-        if file.len() == 0 {
-            loop {
-                bytes.try_resize_with(filled + CHUNK, || 0)?;
-                match file.read(&mut bytes.as_mut_slice()[filled..])? {
-                    0 => break,
-                    count => filled += count,
+        loop {
+            if filled == bytes.len() {
+                if file.len() != 0 {
+                    break;
                 }
+                bytes.try_resize(filled.saturating_mul(2).max(CHUNK), 0)?; // how long it is shows at its end
             }
-        }
-        while filled < bytes.len() {
             match file.read(&mut bytes.as_mut_slice()[filled..])? {
                 0 => break,
                 count => filled += count,
             }
         }
         // The last block may hold what was appended after the file was opened.
-        let wanted =
-            if file.len() == 0 { filled } else { usize::try_from(file.len()).map_or(filled, |len| len.min(filled)) };
+        let wanted = match usize::try_from(file.len()) {
+            Ok(0) | Err(_) => filled,
+            Ok(len) => len.min(filled),
+        };
         bytes.truncate(wanted);
         Ok((bytes, file.mode()))
     }

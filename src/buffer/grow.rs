@@ -260,12 +260,23 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
         T: Clone,
     {
         self.try_reserve(elements.len())?;
+        // SAFETY: there is room for all of them.
+        unsafe { self.append_clones(elements) };
+        Ok(())
+    }
+
+    /// # Safety
+    /// There is room for all of them.
+    #[inline]
+    pub(super) unsafe fn append_clones(&mut self, elements: &[T])
+    where
+        T: Clone,
+    {
         let mut filler = Filler::new(self);
         for element in elements {
-            // SAFETY: there is room for all of them.
+            // SAFETY: the caller promises the room.
             unsafe { filler.add(element.clone()) };
         }
-        Ok(())
     }
 
     /// Appends clones of `elements`.

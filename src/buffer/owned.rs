@@ -38,7 +38,8 @@ use crate::system::System;
 /// methods. Constructors: the ones here for [`System`]; on [`Place`](super::Place) for everything else.
 ///
 /// **Padding.** With `P = min(alignment, 64)` bytes: the allocation is a multiple of `P`, and the bytes from the last
-/// element to the next multiple of `P` are zero, at all times. [`padded`](Self::padded) shows them, so that a kernel
+/// element to the next multiple of `P` are zero, always (unless a [`PaddedMut`](super::PaddedMut) is forgotten and so
+/// cannot clean up). [`padded`](Self::padded) shows them, so that a kernel
 /// works in whole vectors and needs no scalar tail.
 ///
 /// Three words, as `Vec`, plus the region and the run-time alignment where there is one.

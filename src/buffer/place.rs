@@ -4,6 +4,7 @@
 //! compile time that the region can give the alignment. The functions of the same names on [`SimdBuffer`] are short for
 //! `Place::new().…`.
 
+use core::fmt;
 use core::mem::MaybeUninit;
 
 use bytemuck::Zeroable;
@@ -32,10 +33,24 @@ use crate::system::System;
 /// assert_eq!((a.len(), b[1], c[9], d[9]), (1000, 2.0, 9, 0xff));
 /// # Ok::<(), bhc_rts_alloc::AllocError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
 pub struct Place<A: AlignSpec = Align<64>, R: MemoryRegion = System> {
     pub(super) spec: A::Repr,
     pub(super) region: R,
+}
+
+// By hand: derived, they would ask the same of `A`, of which no value is there.
+impl<A: AlignSpec, R: MemoryRegion + Clone> Clone for Place<A, R> {
+    fn clone(&self) -> Self {
+        Self { spec: self.spec, region: self.region.clone() }
+    }
+}
+
+impl<A: AlignSpec, R: MemoryRegion + Copy> Copy for Place<A, R> {}
+
+impl<A: AlignSpec, R: MemoryRegion + fmt::Debug> fmt::Debug for Place<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("alignment", &A::alignment(self.spec)).field("region", &self.region).finish()
+    }
 }
 
 impl<A: KnownAlign> Place<A> {
@@ -126,13 +141,9 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// As [`try_with_capacity`](Self::try_with_capacity); then nothing was cloned.
     #[inline]
     pub fn try_from_slice<T: Clone>(self, elements: &[T]) -> AllocResult<SimdBuffer<T, A, R>> {
-        let mut buffer = SimdBuffer::obtain(self.spec, self.region, elements.len(), R::alloc)?;
-        let mut filler = Filler::new(&mut buffer);
-        for element in elements {
-            // SAFETY: there is room for all of them.
-            unsafe { filler.add(element.clone()) };
-        }
-        drop(filler);
+        let mut buffer = SimdBuffer::<T, A, R>::obtain(self.spec, self.region, elements.len(), R::alloc)?;
+        // SAFETY: there is room for all of them.
+        unsafe { buffer.append_clones(elements) };
         Ok(buffer)
     }
 

@@ -94,17 +94,24 @@ macro_rules! equal_as_slices {
 equal_as_slices! {
     [A: KnownAlign, B: KnownAlign] AlignedSlice<T, A> = AlignedSlice<U, B>;
     [A: KnownAlign] AlignedSlice<T, A> = [U];
+    [A: KnownAlign] AlignedSlice<T, A> = &[U];
     [A: KnownAlign, const N: usize] AlignedSlice<T, A> = [U; N];
+    [A: KnownAlign, B: AlignSpec, R: MemoryRegion] AlignedSlice<T, A> = SimdBuffer<U, B, R>;
+    [B: AlignSpec, R: MemoryRegion] [T] = SimdBuffer<U, B, R>;
+    [B: AlignSpec, R: MemoryRegion, const N: usize] [T; N] = SimdBuffer<U, B, R>;
     [A: AlignSpec, R: MemoryRegion, B: AlignSpec, Q: MemoryRegion] SimdBuffer<T, A, R> = SimdBuffer<U, B, Q>;
     [A: AlignSpec, R: MemoryRegion, B: KnownAlign] SimdBuffer<T, A, R> = AlignedSlice<U, B>;
     [A: AlignSpec, R: MemoryRegion] SimdBuffer<T, A, R> = [U];
     [A: AlignSpec, R: MemoryRegion] SimdBuffer<T, A, R> = &[U];
+    [A: AlignSpec, R: MemoryRegion] SimdBuffer<T, A, R> = &mut [U];
     [A: AlignSpec, R: MemoryRegion, const N: usize] SimdBuffer<T, A, R> = [U; N];
+    [A: AlignSpec, R: MemoryRegion, const N: usize] SimdBuffer<T, A, R> = &[U; N];
 }
 
 #[cfg(feature = "alloc")]
 equal_as_slices! {
     [A: AlignSpec, R: MemoryRegion] SimdBuffer<T, A, R> = alloc::vec::Vec<U>;
+    [A: AlignSpec, R: MemoryRegion] alloc::vec::Vec<T> = SimdBuffer<U, A, R>;
 }
 
 /// `Eq`, order and hash by the elements.

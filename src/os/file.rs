@@ -28,7 +28,7 @@ pub enum NotDirect {
     /// There is no direct IO on this platform, as far as this crate knows.
     #[error("this platform has no direct IO")]
     Platform,
-    /// The file system, or this file, does not do direct IO.
+    /// The file system, or this file, does not do direct IO, or not to the end: the rest came through the page cache.
     #[error("the file system does not do direct IO here")]
     FileSystem,
     /// The buffer is aligned less strictly than the device wants.
@@ -41,7 +41,7 @@ pub enum NotDirect {
     },
     /// The file says that its length is 0: it is empty, or a pipe, a device, a file made up by the kernel.
     #[error("the file does not say how long it is")]
-    Endless,
+    UnknownLength,
 }
 
 /// A file that is being read from its start.
@@ -73,7 +73,7 @@ impl OpenFile {
     /// Makes reads direct, and returns what their offsets and lengths are multiples of, in bytes.
     fn go_direct(file: &File, len: u64, given: usize) -> Result<usize, NotDirect> {
         if len == 0 {
-            return Err(NotDirect::Endless);
+            return Err(NotDirect::UnknownLength);
         }
         let (needed, block) = direct::demands(file)?;
         if needed > given {
@@ -108,10 +108,13 @@ impl OpenFile {
     /// aligned as promised to [`open`](Self::open), and where it starts must be that many bytes into the file.
     pub(crate) fn read(&mut self, memory: &mut [u8]) -> io::Result<usize> {
         loop {
-            // A direct read that ended off a block has seen the end of the file: what may have been appended since is
-            // not wanted.
             if self.mode == FileRead::Direct && !self.at.is_multiple_of(self.block as u64) {
-                return Ok(0);
+                // A read that ended off a block has seen the end of the file; what may have been appended since is not
+                // wanted. Before the end it was cut short, and the rest cannot be asked for in blocks.
+                if self.at >= self.len {
+                    return Ok(0);
+                }
+                self.go_buffered(NotDirect::FileSystem)?;
             }
             match direct::read_at(&self.file, memory, self.at) {
                 Ok(count) => {

@@ -35,12 +35,10 @@ use crate::stats::AllocStats;
 /// use std::alloc::Layout;
 ///
 /// let layout = Layout::from_size_align(1 << 20, 4096).unwrap();
-/// let before = System.stats().current_live;
 /// let block = System.alloc_zeroed(layout)?; // no page is touched yet
 /// assert!(block.addr().get() % 4096 == 0);
 /// // SAFETY: allocated just above with the same layout, and not used again.
 /// unsafe { System.dealloc(block, layout) };
-/// # let _ = before;
 /// # Ok::<(), bhc_rts_alloc::AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,24 +49,14 @@ static_assertions::const_assert_eq!(size_of::<System>(), 0);
 #[cfg(feature = "alloc")]
 static LEDGER: ledger::Ledger = ledger::Ledger::new();
 
+/// The calling thread's tally.
 #[cfg(feature = "alloc")]
-mod count {
-    use super::{AllocError, LEDGER, ledger::Tally};
-
-    #[inline]
-    pub(super) fn own() -> Option<&'static Tally> {
-        #[cfg(feature = "std")]
-        return super::thread::tally(&LEDGER);
-        #[cfg(not(feature = "std"))]
-        None
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn failure(error: AllocError) -> AllocError {
-        LEDGER.record_failure(own());
-        error
-    }
+#[inline]
+fn own() -> Option<&'static ledger::Tally> {
+    #[cfg(feature = "std")]
+    return thread::tally(&LEDGER);
+    #[cfg(not(feature = "std"))]
+    None
 }
 
 /// The blocks: kept by the thread, or from the process allocator. `None` is "no memory".
@@ -146,15 +134,17 @@ mod blocks {
 #[cfg(feature = "alloc")]
 impl System {
     #[cold]
+    #[inline(never)]
     fn out_of_memory(size: usize) -> AllocError {
-        count::failure(AllocError::OutOfMemory { requested: size, available: 0 })
+        LEDGER.record_failure(own());
+        AllocError::OutOfMemory { requested: size, available: 0 }
     }
 
     #[inline]
     fn counted(block: Option<NonNull<u8>>, size: usize) -> AllocResult<NonNull<u8>> {
         match block {
             Some(ptr) => {
-                LEDGER.record_alloc(count::own(), size);
+                LEDGER.record_alloc(own(), size);
                 Ok(ptr)
             }
             None => Err(Self::out_of_memory(size)),
@@ -188,14 +178,14 @@ unsafe impl MemoryRegion for System {
     #[inline]
     unsafe fn dealloc(&self, ptr: NonNull<u8>, layout: Layout) {
         if layout.size() != 0 {
-            LEDGER.record_dealloc(count::own(), layout.size());
+            LEDGER.record_dealloc(own(), layout.size());
             // SAFETY: a block of size not zero came from `blocks`; the rest is the caller's promise.
             unsafe { blocks::dealloc(ptr, layout) };
         }
     }
 
     unsafe fn realloc(&self, ptr: NonNull<u8>, old_layout: Layout, new_size: usize) -> AllocResult<NonNull<u8>> {
-        let new_layout = crate::region::resized(old_layout, new_size).map_err(count::failure)?;
+        let new_layout = crate::region::resized(old_layout, new_size)?;
         if old_layout.size() == 0 {
             return self.alloc(new_layout);
         }
@@ -207,7 +197,7 @@ unsafe impl MemoryRegion for System {
         // SAFETY: neither size is zero, so the block came from `blocks`; the rest is the caller's promise.
         match unsafe { blocks::realloc(ptr, old_layout, new_layout) } {
             Some(ptr) => {
-                LEDGER.record_realloc(count::own(), old_layout.size(), new_size);
+                LEDGER.record_realloc(own(), old_layout.size(), new_size);
                 Ok(ptr)
             }
             None => Err(Self::out_of_memory(new_size)),
@@ -265,11 +255,7 @@ impl TypedRegion for System {
 /// # Ok::<(), bhc_rts_alloc::AllocError>(())
 /// ```
 pub fn alloc_aligned<T>(count: usize, align: Alignment) -> AllocResult<NonNull<T>> {
-    #[cfg(feature = "alloc")]
-    let layout = array_layout::<T>(count, align).map_err(count::failure)?;
-    #[cfg(not(feature = "alloc"))]
-    let layout = array_layout::<T>(count, align)?;
-    System.alloc(layout).map(NonNull::cast)
+    System.alloc(array_layout::<T>(count, align)?).map(NonNull::cast)
 }
 
 /// Frees what [`alloc_aligned`] gave. Does not drop the elements.

@@ -37,7 +37,7 @@ use crate::align::align_up;
 /// What `malloc` aligns to: two words, on all targets that matter.
 const MALLOC_ALIGN: usize = 2 * size_of::<usize>();
 
-/// Up to this alignment every block is offset. Above it, only those large enough that `align` more bytes do not
+/// Above `malloc`'s alignment and up to this one every block is offset; beyond, only those large enough that `align` more bytes do not
 /// matter: a 4 KiB block at 4 KiB would take two pages where the allocator needs one.
 const SMALL_ALIGN: usize = 256;
 const LARGE_FACTOR: usize = 32;

@@ -566,3 +566,30 @@ fn class_19_a_slice_covers_its_elements_and_nothing_else() {
     assert_eq!(buffer[..5], [-1.0, -1.0, -1.0, -2.0, 4.0]);
     assert_eq!(buffer[15..17], [15.0, -3.0]);
 }
+
+/// Class 1 once more, found in review: parts of a buffer whose elements were stricter than its alignment, put together with
+/// elements that are not.
+#[test]
+fn class_01_parts_of_another_layout_are_refused() {
+    #[repr(align(128))]
+    struct Wide(#[expect(dead_code, reason = "only its layout matters")] [u8; 128]);
+
+    let region = Audit::new();
+    let parts = Place::<Align<64>>::new().within(&region).try_from_fn(1, |_| Wide([0; 128])).unwrap().into_raw_parts();
+    let (ptr, layout) = (parts.ptr.cast::<u8>(), parts.layout);
+    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // SAFETY: not kept, which is what is to be noticed: nothing is read or freed.
+        unsafe {
+            SimdBuffer::from_raw_parts(RawParts::<u8, Align<64>, _> {
+                ptr,
+                len: 128,
+                layout,
+                alignment: (),
+                region: &region,
+            })
+        }
+    }));
+    assert!(refused.is_err());
+    // SAFETY: the block is still live, with its own layout, and its elements need no drop.
+    unsafe { region.dealloc(ptr, layout) };
+}

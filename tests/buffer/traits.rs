@@ -479,6 +479,6 @@ fn printing_needs_no_more_than_the_elements_can() {
     fn debug<T: Debug + ?Sized>(x: &T) -> String {
         format!("{x:?}")
     }
-    assert_eq!(debug(&Place::<Align<64>>::new()), "Place { spec: (), region: System }");
+    assert_eq!(debug(&Place::<Align<64>>::new()), "Place { alignment: Alignment(64), region: System }");
     assert_eq!(debug(AlignedSlice::<(), Align<64>>::empty()), "[]");
 }

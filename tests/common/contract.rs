@@ -1,11 +1,14 @@
 //! The contract of a memory region as one test suite: every promise of `MemoryRegion`, checked against whatever region is
 //! given. `contract_tests!` at the end makes a module of tests out of it, directly and through `&dyn MemoryRegion`.
 
-use std::alloc::Layout;
-use std::collections::BTreeMap;
-use std::ptr::NonNull;
+mod blocks;
+mod cases;
 
-use bhc_rts_alloc::{AllocError, AllocStats, MemoryRegion, os::fault};
+use std::alloc::Layout;
+
+use bhc_rts_alloc::{AllocError, MemoryRegion, os::fault};
+use blocks::{Blocks, Step};
+use cases::cases;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -16,198 +19,6 @@ pub struct Limits {
     pub max_align: usize,
     /// The largest block that it must be able to give, in bytes.
     pub max_size: usize,
-}
-
-/// The live blocks of a region as a test knows them: where they are, and what was written to them.
-///
-/// Panics if a block overlaps another, is misaligned, or has lost its contents.
-pub struct Blocks<'r, R: MemoryRegion + ?Sized> {
-    region: &'r R,
-    /// By address: the pointer, the layout and the seed of its pattern. Blocks of zero size are in `empty`.
-    live: BTreeMap<usize, (NonNull<u8>, Layout, u8)>,
-    empty: Vec<(NonNull<u8>, Layout)>,
-    next_seed: u8,
-    /// What the statistics should say, from a start of zero. Its peak counts a `realloc` as never having both blocks.
-    model: AllocStats,
-    /// The largest sum of live bytes if every `realloc` had both blocks at once.
-    peak_with_copies: usize,
-    start: AllocStats,
-}
-
-impl<'r, R: MemoryRegion + ?Sized> Blocks<'r, R> {
-    pub fn new(region: &'r R) -> Self {
-        Self {
-            region,
-            live: BTreeMap::new(),
-            empty: Vec::new(),
-            next_seed: 1,
-            model: AllocStats::default(),
-            peak_with_copies: 0,
-            start: region.stats(),
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.live.len()
-    }
-
-    fn pattern(seed: u8, at: usize) -> u8 {
-        seed.wrapping_mul(31).wrapping_add(at as u8).wrapping_add((at >> 8) as u8)
-    }
-
-    fn fill(ptr: NonNull<u8>, from: usize, to: usize, seed: u8) {
-        for at in from..to {
-            // SAFETY: within a live block of at least `to` bytes.
-            unsafe { ptr.add(at).write(Self::pattern(seed, at)) };
-        }
-    }
-
-    fn check(ptr: NonNull<u8>, len: usize, seed: u8) {
-        for at in 0..len {
-            // SAFETY: within a live block, and written by `fill`.
-            let byte = unsafe { ptr.add(at).read() };
-            assert_eq!(byte, Self::pattern(seed, at), "byte {at} of the block at {ptr:p} has changed");
-        }
-    }
-
-    /// Takes a block into the books: aligned, and apart from all others.
-    fn enter(&mut self, ptr: NonNull<u8>, layout: Layout, keep: usize, seed: Option<u8>) {
-        let address = ptr.addr().get();
-        assert_eq!(address % layout.align(), 0, "{ptr:p} is not aligned for {layout:?}");
-        if layout.size() == 0 {
-            self.empty.push((ptr, layout));
-            return;
-        }
-        let end = address.checked_add(layout.size()).expect("a block does not wrap around the address space");
-        if let Some((below, (_, lower, _))) = self.live.range(..end).next_back() {
-            assert!(below + lower.size() <= address, "{ptr:p} of {layout:?} overlaps the block at {below:#x}");
-        }
-        let seed = seed.unwrap_or_else(|| {
-            self.next_seed = self.next_seed.wrapping_add(1);
-            self.next_seed
-        });
-        Self::fill(ptr, keep, layout.size(), seed);
-        self.live.insert(address, (ptr, layout, seed));
-        self.peak_with_copies = self.peak_with_copies.max(self.model.current_live);
-    }
-
-    fn failed(&mut self) {
-        self.model.record_failure();
-    }
-
-    pub fn alloc(&mut self, layout: Layout) -> Result<(), AllocError> {
-        match self.region.alloc(layout) {
-            Ok(ptr) => {
-                if layout.size() != 0 {
-                    self.model.record_alloc(layout.size());
-                }
-                self.enter(ptr, layout, 0, None);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed();
-                Err(error)
-            }
-        }
-    }
-
-    pub fn alloc_zeroed(&mut self, layout: Layout) -> Result<(), AllocError> {
-        match self.region.alloc_zeroed(layout) {
-            Ok(ptr) => {
-                for at in 0..layout.size() {
-                    // SAFETY: within the block, which is initialised.
-                    assert_eq!(unsafe { ptr.add(at).read() }, 0, "byte {at} of {layout:?} is not zero");
-                }
-                if layout.size() != 0 {
-                    self.model.record_alloc(layout.size());
-                }
-                self.enter(ptr, layout, 0, None);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed();
-                Err(error)
-            }
-        }
-    }
-
-    /// The address of the live block that `choice` picks.
-    fn pick(&self, choice: usize) -> Option<usize> {
-        (!self.live.is_empty()).then(|| *self.live.keys().nth(choice % self.live.len()).unwrap())
-    }
-
-    pub fn dealloc(&mut self, choice: usize) {
-        if let Some(address) = self.pick(choice) {
-            let (ptr, layout, seed) = self.live.remove(&address).unwrap();
-            Self::check(ptr, layout.size(), seed);
-            // SAFETY: a live block with its layout; it is out of the books.
-            unsafe { self.region.dealloc(ptr, layout) };
-            self.model.record_dealloc(layout.size());
-        } else if let Some((ptr, layout)) = self.empty.pop() {
-            // SAFETY: came from a zero-size request.
-            unsafe { self.region.dealloc(ptr, layout) };
-        }
-    }
-
-    pub fn realloc(&mut self, choice: usize, new_size: usize) -> Result<(), AllocError> {
-        let Some(address) = self.pick(choice) else { return Ok(()) };
-        let (ptr, layout, seed) = self.live[&address];
-        // SAFETY: a live block with its layout; on `Ok` it leaves the books.
-        match unsafe { self.region.realloc(ptr, layout, new_size) } {
-            Ok(new_ptr) => {
-                self.live.remove(&address);
-                let new_layout =
-                    Layout::from_size_align(new_size, layout.align()).expect("an Ok for a layout that is none");
-                Self::check(new_ptr, layout.size().min(new_size), seed);
-                self.peak_with_copies = self.peak_with_copies.max(self.model.current_live + new_size);
-                self.model.record_dealloc(layout.size());
-                if new_size != 0 {
-                    self.model.record_alloc(new_size);
-                }
-                self.enter(new_ptr, new_layout, layout.size().min(new_size), Some(seed));
-                Ok(())
-            }
-            Err(error) => {
-                self.failed();
-                Self::check(ptr, layout.size(), seed);
-                Err(error)
-            }
-        }
-    }
-
-    /// Every block still has its contents.
-    pub fn check_all(&self) {
-        for (ptr, layout, seed) in self.live.values() {
-            Self::check(*ptr, layout.size(), *seed);
-        }
-    }
-
-    /// The region's numbers are those of the model.
-    #[track_caller]
-    pub fn check_stats(&self) {
-        let (now, start) = (self.region.stats(), self.start);
-        let since = |field: fn(&AllocStats) -> usize| field(&now) - field(&start);
-        assert_eq!(since(|s| s.total_allocated), self.model.total_allocated, "total_allocated");
-        assert_eq!(since(|s| s.total_deallocated), self.model.total_deallocated, "total_deallocated");
-        assert_eq!(since(|s| s.allocation_count), self.model.allocation_count, "allocation_count");
-        assert_eq!(since(|s| s.deallocation_count), self.model.deallocation_count, "deallocation_count");
-        assert_eq!(since(|s| s.failed_allocations), self.model.failed_allocations, "failed_allocations");
-        assert_eq!(now.current_live - start.current_live, self.model.current_live, "current_live");
-        assert_eq!(
-            now.total_allocated - now.total_deallocated,
-            now.current_live,
-            "what is live is what did not go back"
-        );
-        let least = start.peak_usage.max(start.current_live + self.model.peak_usage);
-        let most = start.peak_usage.max(start.current_live + self.peak_with_copies);
-        assert!((least..=most).contains(&now.peak_usage), "peak {} not in {least}..={most}", now.peak_usage);
-    }
-
-    pub fn free_all(&mut self) {
-        while self.len() != 0 || !self.empty.is_empty() {
-            self.dealloc(self.len() / 2);
-        }
-    }
 }
 
 /// Sizes around everything that a region may treat as a boundary.
@@ -335,7 +146,7 @@ pub fn requests_that_cannot_be_met_are_refused_and_counted<R: MemoryRegion + ?Si
             assert_refusal(&error);
             assert!(align > limits.max_align, "an alignment of {align} was refused: {error}");
         } else if blocks.len() > 1 {
-            blocks.dealloc(usize::from(blocks.live.keys().next() == blocks.pick(0).as_ref()));
+            blocks.dealloc(1);
         }
         blocks.check_stats();
     }
@@ -352,15 +163,6 @@ pub fn requests_that_cannot_be_met_are_refused_and_counted<R: MemoryRegion + ?Si
     blocks.realloc(0, 200).expect("a refusal leaves the region usable");
     blocks.free_all();
     blocks.check_stats();
-}
-
-/// One step of a random program.
-#[derive(Clone, Debug)]
-pub enum Step {
-    Alloc(Layout),
-    AllocZeroed(Layout),
-    Dealloc(usize),
-    Realloc(usize, usize),
 }
 
 pub fn steps(limits: Limits) -> impl Strategy<Value = Vec<Step>> {
@@ -381,25 +183,13 @@ pub fn steps(limits: Limits) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-fn step<R: MemoryRegion + ?Sized>(blocks: &mut Blocks<'_, R>, step: &Step) -> Result<(), AllocError> {
-    match *step {
-        Step::Alloc(layout) => blocks.alloc(layout),
-        Step::AllocZeroed(layout) => blocks.alloc_zeroed(layout),
-        Step::Dealloc(choice) => {
-            blocks.dealloc(choice);
-            Ok(())
-        }
-        Step::Realloc(choice, size) => blocks.realloc(choice, size),
-    }
-}
-
 fn run_programs<R: MemoryRegion + ?Sized>(
     region: &R,
     limits: Limits,
-    cases: u32,
+    usual: u32,
     run: impl Fn(&R, &[Step]) -> Result<(), TestCaseError>,
 ) {
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: cases(usual), failure_persistence: None, ..Config::default() });
     runner.run(&steps(limits), |program| run(region, &program)).unwrap();
 }
 
@@ -407,7 +197,7 @@ pub fn random_programs_behave_as_the_model<R: MemoryRegion + ?Sized>(region: &R,
     run_programs(region, limits, 256, |region, program| {
         let mut blocks = Blocks::new(region);
         for one in program {
-            step(&mut blocks, one).map_err(|error| TestCaseError::fail(format!("{one:?}: {error}")))?;
+            blocks.step(one).map_err(|error| TestCaseError::fail(format!("{one:?}: {error}")))?;
             blocks.check_stats();
         }
         blocks.check_all();
@@ -424,7 +214,7 @@ pub fn a_failure_at_any_request_loses_nothing<R: MemoryRegion + ?Sized>(region: 
             let ((), requests) = fault::fail_nth(n, || {
                 let mut blocks = Blocks::new(region);
                 for one in program {
-                    if let Err(error) = step(&mut blocks, one) {
+                    if let Err(error) = blocks.step(one) {
                         assert_refusal(&error);
                     }
                     blocks.check_stats();

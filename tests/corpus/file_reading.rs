@@ -311,7 +311,7 @@ mod on_linux {
             let (bytes, how) = read::<PageAlign>(&path);
             writer.join().expect("the writer does not panic").expect("all of it is taken");
             assert!(bytes == pattern(100_000));
-            assert_eq!(how, FileRead::Buffered(NotDirect::Endless));
+            assert_eq!(how, FileRead::Buffered(NotDirect::UnknownLength));
         }
     }
 

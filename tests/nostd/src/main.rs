@@ -40,6 +40,18 @@ mod memory {
     /// # Safety
     /// As C's.
     #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+        for step in 0..count {
+            let at = if to.addr() <= from.addr() { step } else { count - 1 - step };
+            // SAFETY: the caller promises both ranges; away from the overlap. Volatile, or this would become a call of itself.
+            unsafe { to.add(at).write_volatile(from.add(at).read_volatile()) };
+        }
+        to
+    }
+
+    /// # Safety
+    /// As C's.
+    #[unsafe(no_mangle)]
     pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
         // SAFETY: the caller promises the range; the direction flag is clear.
         unsafe { asm!("rep stosb", inout("rcx") count => _, inout("rdi") to => _, in("al") byte as u8) };
@@ -156,6 +168,74 @@ impl Write for Text {
     }
 }
 
+/// Without `alloc`, `System` has nothing to give.
+#[cfg(not(feature = "alloc"))]
+fn system(check: &dyn Fn(i32, bool) -> Result<(), i32>) -> Result<(), i32> {
+    check(8, matches!(System.alloc(Layout::new::<u64>()), Err(AllocError::RegionExhausted { .. })))?;
+    check(9, alloc_aligned::<u8>(1, Alignment::Page).is_err() && SimdBuffer::<u8>::try_zeroed(1).is_err())
+}
+
+/// With `alloc` and without `std`: no thread-locals, every block counted together.
+#[cfg(feature = "alloc")]
+fn system(check: &dyn Fn(i32, bool) -> Result<(), i32>) -> Result<(), i32> {
+    let mut words = SimdBuffer::<u64, Align<4096>>::zeroed(100);
+    words.extend(0..1000);
+    check(20, words.as_ptr().addr().is_multiple_of(4096) && words[99] == 0 && words[1099] == 999)?;
+    let small = SimdBuffer::<f32>::from_slice(&[1.0; 20]);
+    let other = small.clone();
+    check(21, other.padded()[19] == 1.0 && other.padded()[20] == 0.0)?;
+    let boxed: alloc::boxed::Box<dyn MemoryRegion> = alloc::boxed::Box::new(System);
+    check(22, Place::<Align<64>>::new().within(boxed).try_filled(10, 1u8).is_ok())?;
+    let live = System.stats();
+    check(23, live.current_live >= 1100 * 8 + 2 * 128 && live.peak_usage >= live.current_live)?;
+    let block = alloc_aligned::<u8>(1, Alignment::Page).map_err(|_| 24)?;
+    // SAFETY: allocated just above.
+    unsafe { bhc_rts_alloc::free_aligned(block, 1, Alignment::Page) };
+    check(25, matches!(SimdBuffer::<u8>::try_zeroed(1 << 40), Err(AllocError::OutOfMemory { .. })))?;
+    drop((words, small, other));
+    let rest = System.stats();
+    check(26, rest.current_live == 0 && rest.failed_allocations == 1)?;
+    check(27, rest.total_allocated == rest.total_deallocated && rest.allocation_count == rest.deallocation_count)
+}
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+/// The program's allocator: bumps through a static array and takes nothing back.
+#[cfg(feature = "alloc")]
+mod allocator {
+    use core::alloc::{GlobalAlloc, Layout};
+    use core::cell::UnsafeCell;
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    const SIZE: usize = 1 << 20;
+
+    #[repr(align(16))]
+    struct Bump(UnsafeCell<[u8; SIZE]>, AtomicUsize);
+
+    // SAFETY: no two allocations share a byte.
+    unsafe impl Sync for Bump {}
+
+    // SAFETY: each block is a part of the array of its own, aligned within it.
+    unsafe impl GlobalAlloc for Bump {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let start = self.0.get().cast::<u8>();
+            let mut offset = 0;
+            let bump = self.1.fetch_update(Relaxed, Relaxed, |used| {
+                let from = bhc_rts_alloc::checked_align_up(start.addr() + used, layout.align())?;
+                offset = from - start.addr();
+                offset.checked_add(layout.size()).filter(|end| *end <= SIZE)
+            });
+            // SAFETY: inside the array.
+            if bump.is_ok() { unsafe { start.add(offset) } } else { core::ptr::null_mut() }
+        }
+        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+    }
+
+    #[global_allocator]
+    static BUMP: Bump = Bump(UnsafeCell::new([0; SIZE]), AtomicUsize::new(0));
+}
+
 fn work() -> Result<(), i32> {
     let check = |number: i32, holds: bool| if holds { Ok(()) } else { Err(number) };
     let region = Borrowed(Static::<4096>::new());
@@ -173,8 +253,7 @@ fn work() -> Result<(), i32> {
     let stats = (&&region).stats();
     check(7, stats.current_live == 0 && stats.failed_allocations == 1 && stats.peak_usage != 0)?;
 
-    check(8, matches!(System.alloc(Layout::new::<u64>()), Err(AllocError::RegionExhausted { .. })))?;
-    check(9, alloc_aligned::<u8>(1, Alignment::Page).is_err() && SimdBuffer::<u8>::try_zeroed(1).is_err())?;
+    system(&check)?;
     check(10, SimdBuffer::<u8>::default().is_empty())?;
 
     check(11, Alignment::Simd256.dispatch(Bytes).ok() == Some(32))?;
