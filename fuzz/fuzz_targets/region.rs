@@ -46,15 +46,16 @@ enum Size {
     Around(u8, i8),
     /// Any size, the smaller the likelier.
     Any(u32),
-    /// So much less than the largest number (`false`), or than the largest size of a block.
-    Absurd(bool, u16),
+    /// Rarely: so much less than the largest number, or than the largest size of a block.
+    Absurd(u8, u16),
 }
 
 #[derive(Arbitrary, Debug)]
 enum Align {
     Usual(u8),
     Strict(u8),
-    /// More than AddressSanitizer gives. What lies between it would give, and write gigabytes of its own books for it.
+    /// Rarely: more than AddressSanitizer gives, 2^42 to 2^62. What lies between it would give, and write gigabytes of its
+    /// own books for it.
     Absurd(u8),
 }
 
@@ -65,8 +66,9 @@ impl Size {
             Self::Medium(size) => size.into(),
             Self::Around(log2, more) => (1usize << (log2 % 23)).saturating_add_signed(more.into()),
             Self::Any(size) => size as usize >> (10 + size % 22),
-            Self::Absurd(false, less) => return usize::MAX - usize::from(less),
-            Self::Absurd(true, less) => return isize::MAX as usize - usize::from(less),
+            Self::Absurd(0..16, less) => return usize::MAX - usize::from(less),
+            Self::Absurd(16..32, less) => return isize::MAX as usize - usize::from(less),
+            Self::Absurd(_, size) => size.into(),
         };
         let size = asked.min(LARGE);
         let size = if size <= *budget { size } else { size % 256 };
@@ -78,9 +80,9 @@ impl Size {
 impl Align {
     fn bytes(&self) -> usize {
         match *self {
-            Self::Usual(log2) => 1 << (log2 % 9),
             Self::Strict(log2) => 1 << (log2 % (STRICT.ilog2() as u8 + 1)),
-            Self::Absurd(log2) => 1 << (42 + log2 % 21),
+            Self::Absurd(log2 @ 235..) => 1 << (42 + (log2 - 235)),
+            Self::Usual(log2) | Self::Absurd(log2) => 1 << (log2 % 9),
         }
     }
 }

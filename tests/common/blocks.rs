@@ -8,8 +8,8 @@ use std::slice;
 
 use bhc_rts_alloc::{AllocError, AllocStats, MemoryRegion};
 
-/// Patterns are written and compared by rows of so many bytes: the library's `memcpy` and `memcmp` take a hundredth of the
-/// time of a loop that sanitizers and the fuzzer look into.
+/// Patterns are written and compared by rows of so many bytes, with `memcpy` and `memcmp`: a loop over bytes is slow where a
+/// sanitizer or the fuzzer looks into each of its steps.
 const ROW: usize = 256;
 
 /// 0 to 255 twice: every row of a pattern is a piece of it.

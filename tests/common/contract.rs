@@ -240,16 +240,16 @@ pub fn blocks_survive_moving_the_region<R: MemoryRegion>(region: R) {
     unsafe { elsewhere.dealloc(block, layout(1000, 64)) };
 }
 
-/// A module of tests `$name` for the region that `$make` gives. `$serial` is held while a test runs, for a region whose
-/// statistics all tests of the process share.
+/// A module of tests `$name` for the region that `$make` gives. `$run` is a function that runs each test, a closure: where
+/// the tests of a process share the region's statistics, one after the other.
 #[macro_export]
 macro_rules! contract_tests {
-    ($name:ident, make = $make:expr, limits = $limits:expr, serial = $serial:expr) => {
+    ($name:ident, make = $make:expr, limits = $limits:expr, run = $run:expr) => {
         mod $name {
             use super::*;
             use bhc_rts_alloc::MemoryRegion;
 
-            $crate::contract_tests!(@promises $make, $limits, $serial;
+            $crate::contract_tests!(@promises $make, $limits, $run;
                 every_size_and_alignment_gives_a_block_of_its_own
                 zero_size_requests_take_nothing_and_are_aligned
                 zeroed_blocks_are_zero_after_dirty_ones
@@ -261,27 +261,22 @@ macro_rules! contract_tests {
 
             #[test]
             fn blocks_survive_moving_the_region() {
-                let _serial = $serial;
-                $crate::contract::blocks_survive_moving_the_region($make);
+                $run(|| $crate::contract::blocks_survive_moving_the_region($make));
             }
         }
     };
-    (@promises $make:expr, $limits:expr, $serial:expr; $($promise:ident)+) => {$(
+    (@promises $make:expr, $limits:expr, $run:expr; $($promise:ident)+) => {$(
         mod $promise {
             use super::*;
 
             #[test]
             fn directly() {
-                let _serial = $serial;
-                let region = $make;
-                $crate::contract::$promise(&region, $limits);
+                $run(|| $crate::contract::$promise(&$make, $limits));
             }
 
             #[test]
             fn through_dyn() {
-                let _serial = $serial;
-                let region = $make;
-                $crate::contract::$promise::<dyn MemoryRegion>(&region, $limits);
+                $run(|| $crate::contract::$promise::<dyn MemoryRegion>(&$make, $limits));
             }
         }
     )+};

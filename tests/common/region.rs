@@ -254,8 +254,7 @@ unsafe impl<R: MemoryRegion> MemoryRegion for Audit<R> {
 
     unsafe fn realloc(&self, ptr: NonNull<u8>, old_layout: Layout, new_size: usize) -> AllocResult<NonNull<u8>> {
         self.expect_block(ptr, old_layout, "realloc");
-        let new_layout =
-            Layout::from_size_align(new_size, old_layout.align()).map_err(|_| self.failed(AllocError::Overflow))?;
+        let new_layout = Layout::from_size_align(new_size, old_layout.align()).map_err(|_| AllocError::Overflow)?;
         self.admit(new_size, old_layout.align())?;
         // Off the books before it is given up: another thread may get the same address at once.
         let old = self.state().live.remove(&ptr.addr().get());
