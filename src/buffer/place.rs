@@ -175,6 +175,22 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     }
 }
 
+impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
+    /// What `iter` gives. In [`System`], `collect` does the same.
+    ///
+    /// # Panics
+    /// With the error's text.
+    #[track_caller]
+    #[must_use]
+    pub fn from_iter<T>(self, iter: impl IntoIterator<Item = T>) -> SimdBuffer<T, A, R>
+    where
+        R: Promises<A>,
+    {
+        const { can_hold::<T, R>() };
+        or_panic(self.try_from_iter(iter))
+    }
+}
+
 static_assertions::const_assert_eq!(size_of::<Place<Align<4096>>>(), 0);
 static_assertions::const_assert_eq!(size_of::<Place<Alignment>>(), 1);
 static_assertions::assert_impl_all!(Place<Alignment>: Copy, Send, Sync, Unpin);

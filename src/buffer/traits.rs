@@ -10,7 +10,7 @@ use core::slice::{self, SliceIndex};
 
 use super::{AlignedSlice, Place, SimdBuffer};
 use crate::align::{AlignSpec, AtLeast, KnownAlign};
-use crate::error::or_panic;
+use crate::error::{AllocResult, or_panic};
 use crate::region::MemoryRegion;
 
 /// What a slice-like type takes over from the slice that `$slice` gives.
@@ -149,7 +149,18 @@ impl<T: fmt::Debug, A: AlignSpec, R: MemoryRegion> fmt::Debug for SimdBuffer<T, 
     }
 }
 
-/// In the same region, or in a clone of it.
+impl<T: Clone, A: AlignSpec, R: MemoryRegion + Clone> SimdBuffer<T, A, R> {
+    /// A clone, with the same alignment, in the same region or in a clone of it. Its capacity is what the elements need.
+    ///
+    /// # Errors
+    /// What the region answers; then nothing was cloned.
+    #[inline]
+    pub fn try_clone(&self) -> AllocResult<Self> {
+        Place { spec: self.spec, region: self.region.clone() }.try_from_slice(self.as_slice())
+    }
+}
+
+/// As [`try_clone`](SimdBuffer::try_clone).
 ///
 /// # Panics
 /// With the error's text if there is no memory.
@@ -157,7 +168,7 @@ impl<T: Clone, A: AlignSpec, R: MemoryRegion + Clone> Clone for SimdBuffer<T, A,
     #[inline]
     #[track_caller]
     fn clone(&self) -> Self {
-        or_panic(Place { spec: self.spec, region: self.region.clone() }.try_from_slice(self.as_slice()))
+        or_panic(self.try_clone())
     }
 
     /// Keeps the region, and the memory where the alignment is the same. A refusal leaves the buffer as it was.

@@ -189,6 +189,31 @@ fn clone_from_without_memory_leaves_the_buffer_as_it_was() {
 }
 
 #[test]
+fn a_clone_and_an_insertion_without_memory_are_typed_errors_and_lose_nothing() {
+    let audit = Audit::new();
+    let place = Place::<Align<64>>::new().within(&audit);
+    let mut buffer = place.from_iter((0..16).map(|i| i.to_string()));
+    let copy = buffer.try_clone().unwrap();
+    assert_eq!(copy, buffer);
+    audit.fail(Failure::From(0));
+    assert!(is_out_of_memory(&buffer.try_clone().unwrap_err()));
+    buffer.reserve(0);
+    while buffer.len() < buffer.capacity() {
+        buffer.push(String::new());
+    }
+    let before = buffer.len();
+    let (value, error) = buffer.try_insert(1, "back".to_owned()).unwrap_err();
+    assert!(value == "back" && is_out_of_memory(&error));
+    assert_eq!((buffer.len(), &*buffer[1]), (before, "1"));
+    assert!(is_out_of_memory(&buffer.try_resize(1000, String::new()).unwrap_err()));
+    assert_eq!(buffer.len(), before);
+    audit.fail(Failure::Never);
+    buffer.try_insert(1, "now".to_owned()).unwrap();
+    buffer.try_resize(3, String::new()).unwrap();
+    assert_eq!(buffer, ["0", "now", "1"]);
+}
+
+#[test]
 fn a_region_that_will_not_shrink_leaves_the_buffer_as_it_was() {
     let audit = Audit::new();
     let mut buffer = Place::<Align<64>>::new().within(&audit).with_capacity::<u32>(1000);
