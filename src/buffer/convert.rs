@@ -147,9 +147,12 @@ impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
     ///
     /// # Safety
     /// The parts came from [`into_raw_parts`](Self::into_raw_parts) with the same `A` and are used once, and nothing has
-    /// ended the block since. Changed may be `len` and `T`, if then: the stricter of the buffer's alignment and `align_of::<T>()` is still `layout.align()`
-    /// (checked: anything else panics); the first `len` elements lie in the block and are initialised, and the bytes after them, to the
-    /// next multiple of `min(alignment, 64)`, are zero; elements of no size have no block.
+    /// ended the block since. Changed may be `len` and `T`, if then: the stricter of the buffer's alignment and
+    /// `align_of::<T>()` is still `layout.align()`; the first `len` elements lie in the block and are initialised, and the
+    /// bytes after them, to the next multiple of `min(alignment, 64)`, are zero; elements of no size have no block.
+    ///
+    /// # Panics
+    /// If a buffer of such elements would be freed with another layout than the parts have. The block leaks then.
     #[inline]
     #[must_use]
     pub unsafe fn from_raw_parts(parts: RawParts<T, A, R>) -> Self {

@@ -197,3 +197,32 @@ mod direct {
         (&mut &*file).read(memory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::prelude::rust_2024::*;
+    use std::{eprintln, vec};
+
+    use super::*;
+
+    /// Local file systems do not cut direct reads short, so the state after one is made by hand.
+    #[test]
+    fn a_direct_read_that_was_cut_short_goes_on_through_the_page_cache() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let bytes: Vec<u8> = (0..10_000u32).map(|i| i as u8).collect();
+        file.write_all(&bytes).unwrap();
+        file.as_file().sync_all().unwrap();
+        let mut open = OpenFile::open(file.path(), crate::os::page_size()).unwrap();
+        if open.mode() != FileRead::Direct {
+            eprintln!("SKIPPED: no direct IO in the folder for temporary files");
+            return;
+        }
+        open.at = 100;
+        let mut rest = vec![0; bytes.len()];
+        assert_eq!(open.read(&mut rest).unwrap(), bytes.len() - 100);
+        assert_eq!(rest[..bytes.len() - 100], bytes[100..]);
+        assert_eq!(open.mode(), FileRead::Buffered(NotDirect::FileSystem));
+        assert_eq!(open.read(&mut rest).unwrap(), 0);
+    }
+}

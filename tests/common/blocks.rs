@@ -118,29 +118,26 @@ impl<'r, R: MemoryRegion + ?Sized> Blocks<'r, R> {
     }
 
     pub fn alloc(&mut self, layout: Layout) -> Result<(), AllocError> {
-        match self.region.alloc(layout) {
-            Ok(ptr) => {
-                if layout.size() != 0 {
-                    self.model.record_alloc(layout.size());
-                }
-                self.enter(ptr, layout, 0, None);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed();
-                Err(error)
-            }
-        }
+        let result = self.region.alloc(layout);
+        self.answered(layout, result)
     }
 
     pub fn alloc_zeroed(&mut self, layout: Layout) -> Result<(), AllocError> {
-        match self.region.alloc_zeroed(layout) {
+        let result = self.region.alloc_zeroed(layout);
+        if let Ok(ptr) = result {
+            // SAFETY: the block, which is initialised.
+            let bytes = unsafe { slice::from_raw_parts(ptr.as_ptr(), layout.size()) };
+            for (row, bytes) in bytes.chunks(ROW).enumerate() {
+                assert!(bytes == &[0; ROW][..bytes.len()], "row {row} of {layout:?} is not zero");
+            }
+        }
+        self.answered(layout, result)
+    }
+
+    /// Takes the answer to a request into the books.
+    fn answered(&mut self, layout: Layout, result: Result<NonNull<u8>, AllocError>) -> Result<(), AllocError> {
+        match result {
             Ok(ptr) => {
-                // SAFETY: the block, which is initialised.
-                let bytes = unsafe { slice::from_raw_parts(ptr.as_ptr(), layout.size()) };
-                for (row, bytes) in bytes.chunks(ROW).enumerate() {
-                    assert!(bytes == &[0; ROW][..bytes.len()], "row {row} of {layout:?} is not zero");
-                }
                 if layout.size() != 0 {
                     self.model.record_alloc(layout.size());
                 }
