@@ -55,6 +55,7 @@ extern crate alloc;
 extern crate std;
 
 mod align;
+mod arena;
 mod buffer;
 mod error;
 pub mod os;
@@ -69,6 +70,9 @@ pub use align::{
     DispatchFloor, FALSE_SHARING_RANGE, FitsIn, InvalidAlignment, KnownAlign, PageAlign, Simd128Align, Simd256Align,
     Simd512Align, SimdLevel, align_down, align_up, checked_align_up, detect_simd_alignment, is_aligned, is_ptr_aligned,
 };
+pub use arena::{ArenaBox, CallerMemory, HotArena, HotArenaBuilder, Mark, Scope, with_arena};
+#[cfg(feature = "std")]
+pub use arena::{HugePages, with_thread_arena};
 #[cfg(feature = "std")]
 pub use buffer::FileError;
 pub use buffer::{

@@ -1,12 +1,15 @@
 //! The only place that asks the operating system for anything.
 //!
-//! Each part has one job: `file` reads into aligned memory, [`page_size`] asks what its name says, and `fault` (feature
+//! Each part has one job: `file` reads into aligned memory, `map` maps pages, `poison` makes freed memory noticed, [`page_size`] asks what its name says, and `fault` (feature
 //! `checked`) makes requests for memory fail on purpose.
 
 #[cfg(feature = "checked")]
 pub mod fault;
 #[cfg(feature = "std")]
 pub(crate) mod file;
+#[cfg(feature = "std")]
+pub(crate) mod map;
+pub(crate) mod poison;
 
 #[cfg(feature = "std")]
 pub use file::{FileRead, NotDirect};

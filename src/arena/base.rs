@@ -1,0 +1,472 @@
+//! [`Base`]: what every frame of an arena shares: the list of chunks, the policy by which it grows, and the statistics of what is
+//! closed. The part of [`HotArena`](super::HotArena) that does not depend on its type parameters, so that a scope need
+//! not name them.
+//!
+//! Invariants:
+//! * A1. `head` starts the list of all chunks of the arena. Chunks after a frame's current one hold nothing live of that frame
+//!   or of one below it.
+//! * A2. `held` is the sum of the blocks that the backing gave for the chunks of the list.
+//!
+//! # Note: the policy of growth
+//! A chunk that holds what is asked for and follows the current one in the list is taken first: nothing is asked of the
+//! backing as long as kept memory will do. A new regular chunk has twice the size of the regular chunk before it, up to
+//! [`LARGEST`]; a request for more than that is met by a chunk of its own size, and the size of the next regular chunk stays what
+//! it was: one big request does not make everything after it big. Where the limit, or the backing, does not allow the
+//! regular size, the least size that will do is tried.
+
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+use super::bump::place;
+use super::chunk::{self, Chunk};
+use super::frame::Frame;
+use crate::align::checked_align_up;
+use crate::os::poison;
+use crate::stats::AllocStats;
+
+/// The size of the first chunk's block, unless a capacity is asked for, in bytes.
+pub(super) const FIRST: usize = 4096;
+/// The size at which regular chunks stop to double, in bytes.
+pub(super) const LARGEST: usize = 8 << 20;
+/// Sizes of blocks are multiples of this.
+pub(super) const GRANULE: usize = 64;
+
+/// How chunks come and go: the backing region, without its type.
+pub(super) struct Backing {
+    /// A block of so many bytes, aligned to [`chunk::CHUNK_ALIGN`].
+    pub(super) obtain: unsafe extern "C" fn(NonNull<Base>, usize) -> Option<NonNull<u8>>,
+    pub(super) give_back: unsafe extern "C" fn(NonNull<Base>, NonNull<u8>, usize),
+}
+
+#[repr(C)]
+pub(super) struct Base {
+    /// The arena's own frame.
+    pub(super) frame: Frame,
+    pub(super) store: Store,
+}
+
+/// Not in a frame: one for all levels.
+pub(super) struct Store {
+    /// Blocks that were reclaimed, or whose frame was closed.
+    closed_count: Cell<usize>,
+    peak: Cell<usize>,
+    /// Their bytes.
+    closed_bytes: Cell<usize>,
+    failed: Cell<usize>,
+    /// A1.
+    pub(super) head: Cell<Option<NonNull<Chunk>>>,
+    /// A2.
+    held: Cell<usize>,
+    /// The size of the next regular chunk's block.
+    regular: Cell<usize>,
+    /// The most that may be held.
+    limit: usize,
+    /// The arena's minimum alignment.
+    unit: usize,
+    /// Sizes of blocks are multiples of this.
+    granule: usize,
+    /// Whether each scope gets chunks of its own, which go back when it ends.
+    pub(super) isolate: bool,
+    backing: &'static Backing,
+}
+
+/// What [`Base::next_chunk`] found. `chunk` is `None` if nothing.
+#[repr(C)]
+pub(super) struct Next {
+    pub(super) chunk: Option<NonNull<Chunk>>,
+    pub(super) block: NonNull<u8>,
+    pub(super) cursor: NonNull<u8>,
+    pub(super) limit: usize,
+    pub(super) origin: usize,
+}
+
+impl Store {
+    pub(super) const fn new(unit: usize, policy: Policy, backing: &'static Backing) -> Self {
+        Self {
+            closed_count: Cell::new(0),
+            peak: Cell::new(0),
+            closed_bytes: Cell::new(0),
+            failed: Cell::new(0),
+            head: Cell::new(None),
+            held: Cell::new(0),
+            regular: Cell::new(if policy.granule > FIRST { policy.granule } else { FIRST }),
+            limit: policy.limit,
+            unit,
+            granule: policy.granule,
+            isolate: policy.isolate,
+            backing,
+        }
+    }
+
+    /// So much has been live.
+    #[inline(always)]
+    pub(super) fn saw_live(&self, live: usize) {
+        if live > self.peak.get() {
+            self.peak.set(live);
+        }
+    }
+
+    /// Counts blocks that are gone for good.
+    #[inline(always)]
+    pub(super) fn retire(&self, count: usize, bytes: usize) {
+        self.closed_count.set(self.closed_count.get().saturating_add(count));
+        self.closed_bytes.set(self.closed_bytes.get().saturating_add(bytes));
+    }
+
+    /// Counts what a frame allocated on top of the one below it, which is all gone.
+    #[inline(always)]
+    pub(super) fn settle(&self, above: &Frame, below: &Frame) {
+        self.saw_live(above.live());
+        self.retire(
+            above.count.get().wrapping_sub(below.count.get()),
+            above.requested().wrapping_sub(below.requested()),
+        );
+    }
+
+    #[cold]
+    pub(super) fn count_failure(&self) {
+        self.failed.set(self.failed.get().saturating_add(1));
+    }
+
+    /// The statistics, as seen from a frame.
+    pub(super) fn stats(&self, frame: &Frame) -> AllocStats {
+        let total_deallocated = self.closed_bytes.get().saturating_add(frame.dead.get());
+        AllocStats {
+            total_allocated: total_deallocated.saturating_add(frame.live()),
+            total_deallocated,
+            current_live: frame.live(),
+            allocation_count: self.closed_count.get().saturating_add(frame.count.get()),
+            deallocation_count: self.closed_count.get().saturating_add(frame.dead_count.get()),
+            peak_usage: self.peak.get().max(frame.live()),
+            failed_allocations: self.failed.get(),
+        }
+    }
+
+    /// Asks the backing for no more than it gave.
+    pub(super) const fn stop_growing(&mut self) {
+        self.limit = self.held.get();
+    }
+
+    /// The next regular chunk is twice as long as the arena is now.
+    pub(super) fn grow_from_here(&self) {
+        let doubled = self.held.get().saturating_mul(2).min(LARGEST);
+        self.regular.set(self.regular.get().max(doubled));
+    }
+
+    /// The chunks from `first` on.
+    ///
+    /// # Safety
+    /// They are live while the iterator is used.
+    unsafe fn chunks(first: Option<NonNull<Chunk>>) -> impl Iterator<Item = NonNull<Chunk>> {
+        // SAFETY: the caller's promise.
+        core::iter::successors(first, |chunk| unsafe { (*chunk.as_ptr()).next.get() })
+    }
+
+    /// Room for blocks in all chunks, in bytes.
+    pub(super) fn capacity(&self) -> usize {
+        // SAFETY: A1.
+        unsafe { Self::chunks(self.head.get()) }
+            // SAFETY: A1, C2.
+            .map(|chunk| unsafe { (*chunk.as_ptr()).end - Chunk::data(chunk, self.unit).addr().get() })
+            .sum()
+    }
+
+    /// The link after a chunk, or the list's head.
+    ///
+    /// # Safety
+    /// A chunk of the list, live while the link is used.
+    unsafe fn link_after(&self, chunk: Option<NonNull<Chunk>>) -> &Cell<Option<NonNull<Chunk>>> {
+        match chunk {
+            None => &self.head,
+            // SAFETY: the caller's promise.
+            Some(chunk) => unsafe { &(*chunk.as_ptr()).next },
+        }
+    }
+}
+
+/// What the builder decides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) limit: usize,
+    pub(super) granule: usize,
+    pub(super) isolate: bool,
+}
+
+impl Policy {
+    pub(super) const DEFAULT: Self = Self { limit: usize::MAX, granule: GRANULE, isolate: false };
+}
+
+impl Base {
+    /// The next chunk of the list after `after`, or a new one, with a block taken from it.
+    ///
+    /// `extern "C"`, so that the compiler knows that it does not unwind.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena. `after`, `cursor` and `consumed` are those of its topmost frame. Size
+    /// and alignment make a layout of a size that is not zero.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe extern "C" fn next_chunk(
+        base: NonNull<Self>,
+        after: Option<NonNull<Chunk>>,
+        cursor: usize,
+        consumed: usize,
+        size: usize,
+        align: usize,
+    ) -> Next {
+        // SAFETY: the caller's promise.
+        let (store, layout) = unsafe { (&(*base.as_ptr()).store, Layout::from_size_align_unchecked(size, align)) };
+        // SAFETY: A1; the chunks are live as long as the arena, and here none goes.
+        unsafe {
+            // Tries a chunk.
+            let take = |chunk: NonNull<Chunk>| {
+                let (data, end) = (Chunk::data(chunk, store.unit), (*chunk.as_ptr()).end);
+                let (start, next) = place(data.addr().get(), end, size, align, store.unit)?;
+                let at = |address| data.add(address - data.addr().get());
+                poison::in_use(at(start), size);
+                if let Some(after) = after {
+                    (*after.as_ptr()).left_at.set(cursor);
+                }
+                let origin = data.addr().get().wrapping_sub(consumed);
+                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit: end, origin })
+            };
+            let first = store.link_after(after);
+            let mut link = first;
+            while let Some(chunk) = link.get() {
+                let next = &(*chunk.as_ptr()).next;
+                if let Some(taken) = take(chunk) {
+                    // To the front: those before it are too small for this, not for what comes.
+                    link.set(next.get());
+                    next.set(first.get());
+                    first.set(Some(chunk));
+                    return taken;
+                }
+                link = next;
+            }
+            let new = chunk::block_for(layout, store.unit).and_then(|least| Self::new_chunk(base, least, false));
+            if let Some(chunk) = new {
+                (*chunk.as_ptr()).next.set(first.get());
+                first.set(Some(chunk));
+                if let Some(taken) = take(chunk) {
+                    return taken;
+                }
+            }
+            store.count_failure();
+            let nothing = NonNull::dangling();
+            Next { chunk: None, block: nothing, cursor: nothing, limit: 0, origin: 0 }
+        }
+    }
+
+    /// A chunk with a block of at least so many bytes, or `exact`ly, in whole granules. It is not in the list yet.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena.
+    pub(super) unsafe fn new_chunk(base: NonNull<Self>, least: usize, exact: bool) -> Option<NonNull<Chunk>> {
+        // SAFETY: the caller's promise.
+        let store = unsafe { &(*base.as_ptr()).store };
+        let allowed = store.limit - store.held.get();
+        let least = checked_align_up(least, store.granule).filter(|size| *size <= allowed)?;
+        let regular = store.regular.get();
+        let preferred = if exact { least } else { regular.max(least).min(allowed) };
+        let obtain = |size: usize| {
+            chunk::block_layout(size)?;
+            // SAFETY: the caller's promise; the size makes a layout.
+            let block = unsafe { (store.backing.obtain)(base, size)? };
+            store.held.set(store.held.get() + size);
+            // SAFETY: a fresh block of the backing.
+            unsafe {
+                let chunk = Chunk::make(block, size, store.unit, true);
+                if chunk.is_none() {
+                    Self::give_back(base, block, size);
+                }
+                Some((chunk?, size))
+            }
+        };
+        let (chunk, size) = match obtain(preferred) {
+            None if preferred > least => obtain(least)?,
+            chunk => chunk?,
+        };
+        if size == regular {
+            store.regular.set((regular * 2).min(LARGEST.max(store.granule)));
+        }
+        Some(chunk)
+    }
+
+    /// # Safety
+    /// A block of the backing of so many bytes that is counted in `held`; not used afterwards.
+    unsafe fn give_back(base: NonNull<Self>, block: NonNull<u8>, size: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let store = &(*base.as_ptr()).store;
+            store.held.set(store.held.get() - size);
+            (store.backing.give_back)(base, block, size);
+        }
+    }
+
+    /// Gives the chunks after `after` back, except the caller's.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena; nothing live is in those chunks.
+    #[cold]
+    pub(super) unsafe fn release_after(base: NonNull<Self>, after: Option<NonNull<Chunk>>) {
+        // SAFETY: the caller's promise, and A1. Each chunk is out of the list before it goes.
+        unsafe {
+            let mut link = (*base.as_ptr()).store.link_after(after);
+            while let Some(chunk) = link.get() {
+                let next = (*chunk.as_ptr()).next.get();
+                match Chunk::into_block(chunk) {
+                    Some((block, layout)) => {
+                        link.set(next);
+                        Self::give_back(base, block, layout.size());
+                    }
+                    None => link = &(*chunk.as_ptr()).next,
+                }
+            }
+        }
+    }
+
+    /// To be called when a frame was closed that had gone on to another chunk than `below`, the chunk of the one below it. If
+    /// that is none, answers the first that there is now, for the frame below to enter: so that the next frame on top of it
+    /// starts with room.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena; nothing after `below` is live.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe extern "C" fn came_back(
+        base: NonNull<Self>,
+        below: Option<NonNull<Chunk>>,
+    ) -> Option<NonNull<Chunk>> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*base.as_ptr()).store.isolate {
+                Self::release_after(base, below);
+            }
+            if below.is_none() { (*base.as_ptr()).store.head.get() } else { None }
+        }
+    }
+
+    /// Closes `above`, which was opened on top of `below`: counts what it allocated as gone, and forgets its memory. The limit of
+    /// `below` becomes `limit` again.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena; nothing that was allocated by `above` is used any more.
+    #[inline(always)]
+    pub(super) unsafe fn close(base: NonNull<Self>, above: &Frame, below: &Frame, limit: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let store = &(*base.as_ptr()).store;
+            store.settle(above, below);
+            if cfg!(any(debug_assertions, bhc_asan)) {
+                let (from, to) = (below.chunk.get(), above.chunk.get());
+                Self::abandon(base, from, below.cursor.get(), to, above.cursor.get());
+            }
+            below.limit.set(limit);
+            if above.chunk.get() != below.chunk.get()
+                && let Some(first) = Self::came_back(base, below.chunk.get())
+            {
+                below.enter(first, below.consumed(), store.unit);
+            }
+        }
+    }
+
+    /// Makes memory that nobody has any more noticed if it is used.
+    ///
+    /// # Safety
+    /// Chunks from `from` to `to` are live, and nothing in them from `start` to `cursor` is.
+    #[cold]
+    #[inline(never)]
+    unsafe fn abandon(
+        base: NonNull<Self>,
+        from: Option<NonNull<Chunk>>,
+        start: NonNull<u8>,
+        to: Option<NonNull<Chunk>>,
+        cursor: NonNull<u8>,
+    ) {
+        // SAFETY: the caller's promise. A chunk that was left was used up to where it was left.
+        unsafe {
+            let store = &(*base.as_ptr()).store;
+            let upto = |from: NonNull<u8>, to: usize| poison::freed(from, to.saturating_sub(from.addr().get()));
+            if from == to {
+                return upto(start, cursor.addr().get());
+            }
+            if let Some(from) = from {
+                upto(start, (*from.as_ptr()).left_at.get());
+            }
+            for chunk in Store::chunks(store.link_after(from).get()) {
+                let data = Chunk::data(chunk, store.unit);
+                if Some(chunk) == to {
+                    return upto(data, cursor.addr().get());
+                }
+                upto(data, (*chunk.as_ptr()).left_at.get());
+            }
+        }
+    }
+
+    /// Ends all frames: everything allocated is gone. The chunks stay, the largest first, so that what is allocated next
+    /// has as much room as there is in one piece; those of isolated scopes go back.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena; nothing that was allocated is used any more.
+    #[inline(always)]
+    pub(super) unsafe fn reset(base: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Self { frame, store } = &*base.as_ptr();
+            store.saw_live(frame.live());
+            store.retire(frame.count.get(), frame.requested());
+            let several = store.head.get().is_some_and(|head| (*head.as_ptr()).next.get().is_some());
+            if several || cfg!(any(debug_assertions, bhc_asan)) {
+                Self::reset_chunks(base);
+            }
+            frame.count.set(0);
+            frame.padding.set(0);
+            frame.dead.set(0);
+            frame.dead_count.set(0);
+            frame.start_chunk.set(None);
+            frame.start.set(0);
+            if let Some(head) = store.head.get() {
+                let data = Chunk::data(head, store.unit);
+                frame.cursor.set(data);
+                frame.origin.set(data.addr().get());
+                // Only where they change: one store of cursor and limit together would be slow to load the cursor from.
+                if frame.chunk.get() != Some(head) || frame.limit.get() != (*head.as_ptr()).end {
+                    frame.chunk.set(Some(head));
+                    frame.limit.set((*head.as_ptr()).end);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`reset`](Self::reset).
+    #[cold]
+    #[inline(never)]
+    unsafe fn reset_chunks(base: NonNull<Self>) {
+        // SAFETY: the caller's promise; A1.
+        unsafe {
+            let Self { frame, store } = &*base.as_ptr();
+            Self::abandon(base, None, NonNull::dangling(), frame.chunk.get(), frame.cursor.get());
+            if store.isolate {
+                // The first was there before any scope if a capacity was asked for.
+                Self::release_after(base, store.head.get());
+            }
+            let size = |chunk: NonNull<Chunk>| (*chunk.as_ptr()).end - chunk.addr().get();
+            let mut largest = &store.head;
+            let mut link = &store.head;
+            while let Some(chunk) = link.get() {
+                if largest.get().is_some_and(|largest| size(chunk) > size(largest)) {
+                    largest = link;
+                }
+                link = &(*chunk.as_ptr()).next;
+            }
+            if let Some(chunk) = largest.get() {
+                let next = &(*chunk.as_ptr()).next;
+                largest.set(next.get());
+                next.set(store.head.get());
+                store.head.set(Some(chunk));
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! [`HotArena`]: the arena and its own frame.
+
+use core::alloc::Layout;
+use core::fmt;
+use core::marker::PhantomData;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::ptr::NonNull;
+
+use super::base::{Backing, Base, Policy, Store};
+use super::builder::HotArenaBuilder;
+use super::chunk::{Chunk, block_layout};
+use super::frame::{CLOSED, Frame};
+use crate::align::{Align, KnownAlign};
+use crate::error::{AllocError, AllocResult, or_panic};
+use crate::region::{MemoryRegion, RegionKind, TypedRegion, resized};
+use crate::stats::AllocStats;
+use crate::system::System;
+
+/// A bump-pointer arena: allocation moves a cursor, and everything is freed at once, at the end of a
+/// [`scope`](Self::scope) or by [`reset`](Self::reset). For the temporaries of kernels.
+///
+/// * `A`: the minimum alignment. Every block starts and ends at a multiple of it, and a request whose alignment it covers pays
+///   nothing for alignment. The default is 8 bytes; an arena of vectors is best `HotArena<Align<64>>`.
+/// * `R`: the backing, a region that chunks come from. They start at 4 KiB, double up to 8 MiB, and are kept until the arena is
+///   dropped or [`shrink`](Self::shrink) is called. [`builder`](Self::builder) has fixed capacities, limits, memory of the
+///   caller's and huge pages.
+///
+/// **Destructors do not run** for what [`alloc`](Self::alloc) and the other plain forms give: they are for plain data, or for
+/// what need not be dropped. [`alloc_box`](Self::alloc_box) gives a handle that drops its value.
+///
+/// It is a [`MemoryRegion`]: a [`SimdBuffer`](crate::SimdBuffer) over `&HotArena` grows in place as long as it is what was
+/// allocated last. `dealloc` and `realloc` reclaim in place for the last block, and for others only count. (The trait's `alloc`
+/// takes a layout; without the trait's name in front, `arena.alloc(value)` is the method here.)
+///
+/// It can be sent to another thread, and is not shared between threads. A moved arena keeps its blocks where they are.
+///
+/// Statistics are exact, in requested bytes; [`used`](Self::used) and [`padding`](Self::padding) say what was consumed.
+///
+/// ```
+/// use bhc_rts_alloc::{Align, HotArena, MemoryRegion, Place};
+///
+/// let mut arena = HotArena::new();
+/// let sum: f32 = arena.scope(|scope| {
+///     let weights = scope.alloc_slice_fill_with(100, |i| i as f32);
+///     let padded = Place::<Align<64>>::new().within(&*scope).from_slice(weights);
+///     padded.padded().iter().sum()
+/// });
+/// assert_eq!(sum, 4950.0);
+/// assert_eq!(arena.stats().current_live, 0);
+/// assert_eq!(arena.stats().deallocation_count, 2);
+/// ```
+///
+/// # Where it comes from
+/// Arenas in this form go back to Hanson, *Fast allocation and deallocation of memory based on object lifetimes* (1990).
+#[repr(C)]
+pub struct HotArena<A: KnownAlign = Align<8>, R: MemoryRegion = System> {
+    // First, so that a pointer to the arena is one to its base.
+    base: Base,
+    region: R,
+    _align: PhantomData<A>,
+}
+
+// SAFETY: the chunks belong to the arena alone, and whoever borrows from it keeps it from being sent. The region comes along,
+// and its blocks may be given back wherever it is.
+unsafe impl<A: KnownAlign, R: MemoryRegion + Send> Send for HotArena<A, R> {}
+
+// A panic leaves an arena as it was before the call that panicked.
+impl<A: KnownAlign, R: MemoryRegion> UnwindSafe for HotArena<A, R> {}
+impl<A: KnownAlign, R: MemoryRegion> RefUnwindSafe for HotArena<A, R> {}
+
+static_assertions::assert_not_impl_any!(HotArena: Sync, Clone);
+static_assertions::assert_impl_all!(HotArena: Send, Unpin, UnwindSafe);
+static_assertions::assert_not_impl_any!(HotArena<Align<8>, &dyn MemoryRegion>: Send);
+
+/// [`Backing::obtain`] for the region of `HotArena<A, R>`.
+///
+/// # Safety
+/// `base` is the start of a live `HotArena<A, R>`, with provenance for all of it. The size makes a layout for a chunk.
+unsafe extern "C" fn obtain<A: KnownAlign, R: MemoryRegion>(base: NonNull<Base>, size: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise. Nobody holds `&mut` to the region.
+    let region = unsafe { &(*base.cast::<HotArena<A, R>>().as_ptr()).region };
+    region.alloc(block_layout(size)?).ok()
+}
+
+/// [`Backing::give_back`] for the region of `HotArena<A, R>`.
+///
+/// # Safety
+/// As for [`obtain`], which gave the block for this size; the block is not used afterwards.
+unsafe extern "C" fn give_back<A: KnownAlign, R: MemoryRegion>(base: NonNull<Base>, block: NonNull<u8>, size: usize) {
+    // SAFETY: the caller's promise.
+    let region = unsafe { &(*base.cast::<HotArena<A, R>>().as_ptr()).region };
+    if let Some(layout) = block_layout(size) {
+        // SAFETY: the caller's promise; `obtain` used this layout.
+        unsafe { region.dealloc(block, layout) };
+    }
+}
+
+impl HotArena {
+    /// An arena with a minimum alignment of 8 bytes, over [`System`]. Allocates nothing yet.
+    ///
+    /// For another alignment: `HotArena::<Align<64>>::default()`, or the [`builder`](Self::builder).
+    #[inline]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::made_of(Policy::DEFAULT, System)
+    }
+
+    /// An arena with room for `capacity` bytes, in one chunk; it grows when they are used up.
+    ///
+    /// # Panics
+    /// With the error's text.
+    #[must_use]
+    #[track_caller]
+    pub fn with_capacity(capacity: usize) -> Self {
+        or_panic(Self::try_with_capacity(capacity))
+    }
+
+    /// As [`with_capacity`](Self::with_capacity).
+    ///
+    /// # Errors
+    /// [`OutOfMemory`](AllocError::OutOfMemory) if the memory is not there, [`Overflow`](AllocError::Overflow) if there can be
+    /// none of that size.
+    pub fn try_with_capacity(capacity: usize) -> AllocResult<Self> {
+        Self::builder().capacity(capacity).try_build()
+    }
+
+    /// All the ways to make an arena.
+    ///
+    /// ```
+    /// use bhc_rts_alloc::{Align, HotArena};
+    /// let arena = HotArena::builder().align::<Align<64>>().capacity(1 << 20).limit(16 << 20).build();
+    /// assert!(arena.capacity() >= 1 << 20);
+    /// ```
+    #[inline]
+    pub const fn builder() -> HotArenaBuilder {
+        HotArenaBuilder::new()
+    }
+}
+
+impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
+    const BACKING: &'static Backing = &Backing { obtain: obtain::<A, R>, give_back: give_back::<A, R> };
+
+    /// Without a chunk.
+    pub(super) const fn made_of(policy: Policy, region: R) -> Self {
+        let (frame, store) = (Frame::new(A::BYTES), Store::new(A::BYTES, policy, Self::BACKING));
+        Self { base: Base { frame, store }, region, _align: PhantomData }
+    }
+
+    /// Makes a chunk the arena's first.
+    ///
+    /// # Safety
+    /// The arena has none. The chunk was made with its minimum alignment, and is in use by nobody.
+    pub(super) unsafe fn adopt(&self, chunk: NonNull<Chunk>) {
+        self.store().head.set(Some(chunk));
+        // SAFETY: the caller's promise.
+        unsafe { self.frame().enter(chunk, 0, A::BYTES) };
+    }
+
+    /// The base, with provenance for all of the arena.
+    #[inline(always)]
+    pub(super) const fn base(&self) -> NonNull<Base> {
+        NonNull::from_ref(self).cast()
+    }
+
+    #[inline(always)]
+    pub(super) const fn store(&self) -> &Store {
+        &self.base.store
+    }
+
+    pub(super) const fn store_mut(&mut self) -> &mut Store {
+        &mut self.base.store
+    }
+
+    #[inline(always)]
+    pub(super) const fn frame(&self) -> &Frame {
+        &self.base.frame
+    }
+
+    /// Allocates a block, uninitialised: the trait's [`alloc`](MemoryRegion::alloc) with a panic in place of an error. For a
+    /// constant layout that `A` covers this is a load, an add, a compare, a store and one increment.
+    ///
+    /// # Panics
+    /// With the error's text.
+    #[inline(always)]
+    #[must_use]
+    #[track_caller]
+    pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
+        match self.take(layout) {
+            Some(block) => block,
+            None => self.refuse(layout),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.frame().take::<A>(layout, |layout| self.take_slowly(layout))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self, layout: Layout) -> Option<NonNull<u8>> {
+        if self.frame().limit.get() == CLOSED {
+            self.store().count_failure();
+            return None;
+        }
+        self.frame().advance(self.base(), layout)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refusal(&self, layout: Layout) -> AllocError {
+        let frame = self.frame();
+        Frame::refusal(frame.limit.get() == CLOSED, layout.size(), frame.remaining())
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    pub(super) fn refuse(&self, layout: Layout) -> ! {
+        crate::error::refuse(&self.refusal(layout))
+    }
+
+    /// Frees everything at once and keeps the chunks. Destructors do not run. Marks that are outstanding are void.
+    ///
+    /// Constant time, unless several chunks are held.
+    ///
+    /// ```
+    /// use bhc_rts_alloc::HotArena;
+    /// let mut arena = HotArena::new();
+    /// arena.alloc([0u8; 100]);
+    /// let capacity = arena.capacity();
+    /// arena.reset();
+    /// assert_eq!((arena.used(), arena.capacity()), (0, capacity));
+    /// ```
+    #[inline]
+    pub fn reset(&mut self) {
+        // SAFETY: the arena is borrowed exclusively, so no reference into it is left; raw blocks are void as documented.
+        unsafe { Base::reset(NonNull::from_mut(self).cast()) };
+    }
+
+    /// Gives the chunks that hold nothing back to the backing.
+    ///
+    /// ```
+    /// use bhc_rts_alloc::HotArena;
+    /// let mut arena = HotArena::new();
+    /// arena.scope(|scope| drop(scope.alloc_slice_fill_with(100_000, |_| 0u8)));
+    /// assert!(arena.capacity() >= 100_000);
+    /// arena.shrink();
+    /// assert_eq!(arena.capacity(), 0);
+    /// ```
+    pub fn shrink(&mut self) {
+        let base = NonNull::from_mut(self).cast::<Base>();
+        // SAFETY: nothing after the frame's chunk is live (A1), and if the frame holds nothing, neither is anything else: then
+        // the frame of an arena without a chunk takes its place.
+        unsafe {
+            let Base { frame, store } = &*base.as_ptr();
+            Base::release_after(base, frame.chunk.get());
+            if frame.consumed() == 0 {
+                Base::release_after(base, None);
+                if store.head.get().is_none() {
+                    (*base.as_ptr()).frame = Frame::new(A::BYTES);
+                }
+            }
+        }
+    }
+
+    /// Bytes consumed: what the live blocks were requested with, what was freed and could not be reclaimed, and
+    /// [`padding`](Self::padding). Not the rests of chunks that were too small for what came next.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.frame().consumed()
+    }
+
+    /// Bytes consumed for alignment and for rounding sizes up to `A`.
+    #[must_use]
+    pub fn padding(&self) -> usize {
+        self.frame().padding.get()
+    }
+
+    /// Bytes that all chunks together have room for, used or not.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.store().capacity()
+    }
+
+    /// Bytes left in the current chunk.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.frame().remaining()
+    }
+
+    /// The backing.
+    #[must_use]
+    pub const fn region(&self) -> &R {
+        &self.region
+    }
+}
+
+impl<A: KnownAlign> Default for HotArena<A> {
+    fn default() -> Self {
+        Self::made_of(Policy::DEFAULT, System)
+    }
+}
+
+impl<A: KnownAlign, R: MemoryRegion> Drop for HotArena<A, R> {
+    fn drop(&mut self) {
+        // SAFETY: nothing of the arena is borrowed any more. The region is dropped after this.
+        unsafe { Base::release_after(NonNull::from_mut(self).cast(), None) };
+    }
+}
+
+impl<A: KnownAlign, R: MemoryRegion> fmt::Debug for HotArena<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HotArena")
+            .field("used", &self.used())
+            .field("capacity", &self.capacity())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+// SAFETY: blocks lie in chunks above everything that is live (F2), aligned and of the size of their layout, and stay until the
+// arena is dropped or reset, or the frame that they are of is closed. Chunks do not move with the arena. Nothing unwinds: the
+// arithmetic cannot overflow (see `bump`), and the backing does not unwind by its own contract.
+unsafe impl<A: KnownAlign, R: MemoryRegion> MemoryRegion for HotArena<A, R> {
+    #[inline(always)]
+    fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {
+        match self.take(layout) {
+            Some(block) => Ok(block),
+            None => Err(self.refusal(layout)),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dealloc(&self, ptr: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.frame().dealloc::<A>(self.base(), ptr, layout) };
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, ptr: NonNull<u8>, old_layout: Layout, new_size: usize) -> AllocResult<NonNull<u8>> {
+        let new = resized(old_layout, new_size)?;
+        // SAFETY: the caller's promise.
+        let moved = unsafe { self.resize(ptr, old_layout, new) };
+        moved.ok_or_else(|| self.refusal(new))
+    }
+
+    fn stats(&self) -> AllocStats {
+        self.store().stats(self.frame())
+    }
+
+    fn kind(&self) -> RegionKind {
+        RegionKind::HotArena
+    }
+}
+
+impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
+    /// # Safety
+    /// As for [`MemoryRegion::realloc`]; the alignment may change.
+    #[inline(always)]
+    pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise.
+        unsafe { self.frame().resize::<A>(self.base(), block, old, new, |layout| self.take_slowly(layout)) }
+    }
+}
+
+/// An arena that cannot grow may have no address of the alignment left, and then says so as it does when it is full.
+impl<A: KnownAlign, R: MemoryRegion> TypedRegion for HotArena<A, R> {
+    type MaxAlign = Align<4096>;
+}
