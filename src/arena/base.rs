@@ -20,7 +20,7 @@ use core::ptr::NonNull;
 
 use super::bump::place;
 use super::chunk::{self, Chunk};
-use super::frame::Frame;
+use super::frame::{CLOSED, Frame};
 use crate::align::checked_align_up;
 use crate::os::poison;
 use crate::stats::AllocStats;
@@ -48,11 +48,11 @@ pub(super) struct Base {
 
 /// Not in a frame: one for all levels.
 pub(super) struct Store {
-    /// Blocks that were reclaimed, or whose frame was closed.
-    closed_count: Cell<usize>,
+    /// Blocks that were freed, or whose frame was closed.
+    gone_count: Cell<usize>,
     peak: Cell<usize>,
     /// Their bytes.
-    closed_bytes: Cell<usize>,
+    gone_bytes: Cell<usize>,
     failed: Cell<usize>,
     /// A1.
     pub(super) head: Cell<Option<NonNull<Chunk>>>,
@@ -78,15 +78,14 @@ pub(super) struct Next {
     pub(super) block: NonNull<u8>,
     pub(super) cursor: NonNull<u8>,
     pub(super) limit: usize,
-    pub(super) origin: usize,
 }
 
 impl Store {
     pub(super) const fn new(unit: usize, policy: Policy, backing: &'static Backing) -> Self {
         Self {
-            closed_count: Cell::new(0),
+            gone_count: Cell::new(0),
             peak: Cell::new(0),
-            closed_bytes: Cell::new(0),
+            gone_bytes: Cell::new(0),
             failed: Cell::new(0),
             head: Cell::new(None),
             held: Cell::new(0),
@@ -110,18 +109,14 @@ impl Store {
     /// Counts blocks that are gone for good.
     #[inline(always)]
     pub(super) fn retire(&self, count: usize, bytes: usize) {
-        self.closed_count.set(self.closed_count.get().saturating_add(count));
-        self.closed_bytes.set(self.closed_bytes.get().saturating_add(bytes));
-    }
-
-    /// Counts what a frame allocated on top of the one below it, which is all gone.
-    #[inline(always)]
-    pub(super) fn settle(&self, above: &Frame, below: &Frame) {
-        self.saw_live(above.live());
-        self.retire(
-            above.count.get().wrapping_sub(below.count.get()),
-            above.requested().wrapping_sub(below.requested()),
-        );
+        // A count of 64 bits does not overflow; bytes may, where blocks are huge and never touched.
+        let counted = if cfg!(target_pointer_width = "64") {
+            self.gone_count.get().wrapping_add(count)
+        } else {
+            self.gone_count.get().saturating_add(count)
+        };
+        self.gone_count.set(counted);
+        self.gone_bytes.set(self.gone_bytes.get().saturating_add(bytes));
     }
 
     #[cold]
@@ -131,16 +126,32 @@ impl Store {
 
     /// The statistics, as seen from a frame.
     pub(super) fn stats(&self, frame: &Frame) -> AllocStats {
-        let total_deallocated = self.closed_bytes.get().saturating_add(frame.dead.get());
+        let (live, gone) = (frame.live(), self.gone_bytes.get());
         AllocStats {
-            total_allocated: total_deallocated.saturating_add(frame.live()),
-            total_deallocated,
-            current_live: frame.live(),
-            allocation_count: self.closed_count.get().saturating_add(frame.count.get()),
-            deallocation_count: self.closed_count.get().saturating_add(frame.dead_count.get()),
-            peak_usage: self.peak.get().max(frame.live()),
+            total_allocated: gone.saturating_add(live),
+            total_deallocated: gone,
+            current_live: live,
+            allocation_count: self.gone_count.get().saturating_add(frame.count.get()),
+            deallocation_count: self.gone_count.get(),
+            peak_usage: self.peak.get().max(live),
             failed_allocations: self.failed.get(),
         }
+    }
+
+    /// Bytes that the frames up to one at `cursor` in `chunk` consumed of all chunks.
+    pub(super) fn used(&self, chunk: Option<NonNull<Chunk>>, cursor: usize) -> usize {
+        let Some(last) = chunk else { return 0 };
+        let mut used = 0;
+        // SAFETY: A1.
+        for chunk in unsafe { Self::chunks(self.head.get()) } {
+            // SAFETY: A1.
+            let (data, left_at) = unsafe { (Chunk::data(chunk, self.unit), (*chunk.as_ptr()).left_at.get()) };
+            if chunk == last {
+                return used + (cursor - data.addr().get());
+            }
+            used += left_at - data.addr().get();
+        }
+        used
     }
 
     /// Asks the backing for no more than it gave.
@@ -198,12 +209,28 @@ impl Policy {
 }
 
 impl Base {
+    /// The slow path of the arena's own frame: takes a block from another chunk, unless a scope is open.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena. The size is not zero.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn take_slowly(base: NonNull<Self>, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise.
+        let Self { frame, store } = unsafe { &*base.as_ptr() };
+        if frame.limit.get() == CLOSED {
+            store.count_failure();
+            return None;
+        }
+        frame.advance(base, layout)
+    }
+
     /// The next chunk of the list after `after`, or a new one, with a block taken from it.
     ///
     /// `extern "C"`, so that the compiler knows that it does not unwind.
     ///
     /// # Safety
-    /// `base` is live, with provenance for the whole arena. `after`, `cursor` and `consumed` are those of its topmost frame. Size
+    /// `base` is live, with provenance for the whole arena. `after` and `cursor` are the chunk and the cursor of its topmost frame. Size
     /// and alignment make a layout of a size that is not zero.
     #[cold]
     #[inline(never)]
@@ -211,7 +238,6 @@ impl Base {
         base: NonNull<Self>,
         after: Option<NonNull<Chunk>>,
         cursor: usize,
-        consumed: usize,
         size: usize,
         align: usize,
     ) -> Next {
@@ -228,8 +254,7 @@ impl Base {
                 if let Some(after) = after {
                     (*after.as_ptr()).left_at.set(cursor);
                 }
-                let origin = data.addr().get().wrapping_sub(consumed);
-                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit: end, origin })
+                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit: end })
             };
             let first = store.link_after(after);
             let mut link = first;
@@ -254,7 +279,7 @@ impl Base {
             }
             store.count_failure();
             let nothing = NonNull::dangling();
-            Next { chunk: None, block: nothing, cursor: nothing, limit: 0, origin: 0 }
+            Next { chunk: None, block: nothing, cursor: nothing, limit: 0 }
         }
     }
 
@@ -347,27 +372,61 @@ impl Base {
         }
     }
 
-    /// Closes `above`, which was opened on top of `below`: counts what it allocated as gone, and forgets its memory. The limit of
-    /// `below` becomes `limit` again.
+    /// Closes `above`, which was opened on top of `below`: counts what it allocated as gone, and forgets its memory. Answers the
+    /// chunk that `below` has to enter before anything else, if any.
     ///
     /// # Safety
     /// `base` is live, with provenance for the whole arena; nothing that was allocated by `above` is used any more.
     #[inline(always)]
-    pub(super) unsafe fn close(base: NonNull<Self>, above: &Frame, below: &Frame, limit: usize) {
+    pub(super) unsafe fn close(base: NonNull<Self>, above: &Frame, below: &Frame) -> Option<NonNull<Chunk>> {
         // SAFETY: the caller's promise.
         unsafe {
             let store = &(*base.as_ptr()).store;
-            store.settle(above, below);
+            store.saw_live(above.live());
+            store.retire(above.count.get().wrapping_sub(below.count.get()), above.live().wrapping_sub(below.live()));
+            let (from, to) = (below.chunk.get(), above.chunk.get());
             if cfg!(any(debug_assertions, bhc_asan)) {
-                let (from, to) = (below.chunk.get(), above.chunk.get());
                 Self::abandon(base, from, below.cursor.get(), to, above.cursor.get());
             }
-            below.limit.set(limit);
-            if above.chunk.get() != below.chunk.get()
-                && let Some(first) = Self::came_back(base, below.chunk.get())
-            {
-                below.enter(first, below.consumed(), store.unit);
-            }
+            if chunk::same(from, to) { None } else { Self::came_back(base, from) }
+        }
+    }
+
+    /// As [`close`](Self::close), where a scope unwinds: `live` bytes in the scope above, of which `bytes` in `count` blocks were
+    /// its own. Values, and few of them, so that LLVM inlines the destructor that calls this.
+    ///
+    /// # Safety
+    /// As for [`close`](Self::close).
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe extern "C" fn unwound(
+        base: NonNull<Self>,
+        below: Option<NonNull<Chunk>>,
+        live: usize,
+        bytes: usize,
+        count: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let store = &(*base.as_ptr()).store;
+            store.saw_live(live);
+            store.retire(count, bytes);
+            Self::came_back(base, below);
+        }
+    }
+
+    /// As [`unwound`](Self::unwound), for a scope on the arena's own frame, which is opened again.
+    ///
+    /// # Safety
+    /// As for [`close`](Self::close).
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe extern "C" fn unwound_on_arena(base: NonNull<Self>, live: usize, bytes: usize, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Self { frame, store } = &*base.as_ptr();
+            Self::unwound(base, frame.chunk.get(), live, bytes, count);
+            frame.limit.set(frame.full_limit(store.isolate));
         }
     }
 
@@ -408,28 +467,25 @@ impl Base {
     /// has as much room as there is in one piece; those of isolated scopes go back.
     ///
     /// # Safety
-    /// `base` is live, with provenance for the whole arena; nothing that was allocated is used any more.
+    /// `base` is live, with provenance for the whole arena, of minimum alignment `unit`; nothing that was allocated is used any more.
     #[inline(always)]
-    pub(super) unsafe fn reset(base: NonNull<Self>) {
+    pub(super) unsafe fn reset(base: NonNull<Self>, unit: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let Self { frame, store } = &*base.as_ptr();
             store.saw_live(frame.live());
-            store.retire(frame.count.get(), frame.requested());
+            store.retire(frame.count.get(), frame.live());
             let several = store.head.get().is_some_and(|head| (*head.as_ptr()).next.get().is_some());
             if several || cfg!(any(debug_assertions, bhc_asan)) {
                 Self::reset_chunks(base);
             }
             frame.count.set(0);
-            frame.padding.set(0);
-            frame.dead.set(0);
-            frame.dead_count.set(0);
             frame.start_chunk.set(None);
             frame.start.set(0);
             if let Some(head) = store.head.get() {
-                let data = Chunk::data(head, store.unit);
+                let data = Chunk::data(head, unit);
                 frame.cursor.set(data);
-                frame.origin.set(data.addr().get());
+                frame.zero.set(data.addr().get());
                 // Only where they change: one store of cursor and limit together would be slow to load the cursor from.
                 if frame.chunk.get() != Some(head) || frame.limit.get() != (*head.as_ptr()).end {
                     frame.chunk.set(Some(head));

@@ -48,6 +48,13 @@ pub(super) fn block_layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size, CHUNK_ALIGN).ok()
 }
 
+/// Whether two are the same chunk, or both none: as pointers, which is one comparison.
+#[inline(always)]
+pub(super) fn same(one: Option<NonNull<Chunk>>, other: Option<NonNull<Chunk>>) -> bool {
+    let address = |chunk: Option<NonNull<Chunk>>| chunk.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+    core::ptr::eq(address(one), address(other))
+}
+
 impl Chunk {
     /// Makes a chunk of a block; `None` if the block is too small for the header and the alignment, or lies too high.
     ///

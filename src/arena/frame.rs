@@ -11,14 +11,14 @@
 //!   From the cursor to the limit the chunk is nobody's.
 //! * F3. All blocks of this frame that are live lie in `chunk` below the cursor, or in chunks of the list from
 //!   `start_chunk` to `chunk`; in `start_chunk` they lie at or above `start`.
-//! * F4. `cursor - origin` is what was consumed of all chunks so far: live blocks, freed ones that could not be reclaimed
-//!   (`dead`), and `padding`. The rests of chunks that were left are not part of it.
+//! * F4. `cursor - zero` is the sum of the sizes of all live blocks, those of the frames below included, as they were requested.
 //!
 //! # Note: what the counters cost
-//! The bytes requested follow from the cursor: consumed less padding. Padding is added to only where a layout is not made
-//! of whole units, so for the constant layouts of typed values the compiler leaves nothing of it, and an allocation pays
-//! for one increment, `count`. `count` and `padding` stand apart on purpose: side by side, LLVM adds to both with one 16-byte
-//! instruction, and the chain of 16-byte stores and loads takes three times as long (2.2 ns against 0.8).
+//! The bytes requested follow from the cursor: `zero` is where it would stand if nothing but live blocks had ever moved it.
+//! `zero` moves only where a layout is not made of whole units, or a block is freed out of order; for the constant
+//! layouts of typed values the compiler leaves nothing of it, and an allocation pays for one increment, `count`. The two
+//! stand apart on purpose: side by side, LLVM adds to both with one 16-byte instruction, and the chain of 16-byte stores
+//! and loads takes three times as long (2.2 ns against 0.8).
 
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -28,7 +28,7 @@ use core::ptr::NonNull;
 
 use super::base::Base;
 use super::bump::place;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, same};
 use crate::align::{KnownAlign, align_up, is_aligned};
 use crate::error::AllocError;
 use crate::os::poison;
@@ -44,17 +44,11 @@ pub(super) struct Frame {
     pub(super) cursor: Cell<NonNull<u8>>,
     /// The address up to which there is room. F2.
     pub(super) limit: Cell<usize>,
-    /// Blocks allocated and not reclaimed, with those of the frames below.
+    /// Live blocks, with those of the frames below.
     pub(super) count: Cell<usize>,
     pub(super) chunk: Cell<Option<NonNull<Chunk>>>,
-    /// Bytes consumed for alignment and rounding. F4.
-    pub(super) padding: Cell<usize>,
-    /// F4.
-    pub(super) origin: Cell<usize>,
-    /// Requested bytes of blocks that were freed and could not be reclaimed. F4.
-    pub(super) dead: Cell<usize>,
-    /// How many blocks those were.
-    pub(super) dead_count: Cell<usize>,
+    /// F4. Wraps around.
+    pub(super) zero: Cell<usize>,
     /// F3. `None`: all blocks are this frame's.
     pub(super) start_chunk: Cell<Option<NonNull<Chunk>>>,
     /// F3.
@@ -70,10 +64,7 @@ impl Frame {
             limit: Cell::new(unit),
             count: Cell::new(0),
             chunk: Cell::new(None),
-            padding: Cell::new(0),
-            origin: Cell::new(unit),
-            dead: Cell::new(0),
-            dead_count: Cell::new(0),
+            zero: Cell::new(unit),
             start_chunk: Cell::new(None),
             start: Cell::new(0),
         }
@@ -84,28 +75,33 @@ impl Frame {
         self.cursor.get().addr().get()
     }
 
-    /// Bytes consumed.
-    #[inline(always)]
-    pub(super) fn consumed(&self) -> usize {
-        self.address().wrapping_sub(self.origin.get())
-    }
-
-    /// Bytes requested by blocks that are live or dead.
-    #[inline(always)]
-    pub(super) fn requested(&self) -> usize {
-        self.consumed().wrapping_sub(self.padding.get())
-    }
-
-    /// Bytes requested by blocks that are live.
+    /// The sizes of all live blocks together, in bytes.
     #[inline(always)]
     pub(super) fn live(&self) -> usize {
-        self.requested().wrapping_sub(self.dead.get())
+        self.address().wrapping_sub(self.zero.get())
+    }
+
+    /// So many bytes between zero and the cursor are no live block's.
+    #[inline(always)]
+    fn waste(&self, bytes: usize) {
+        self.zero.set(self.zero.get().wrapping_add(bytes));
     }
 
     /// Bytes between the cursor and the limit.
     #[inline(always)]
     pub(super) fn remaining(&self) -> usize {
         self.limit.get().saturating_sub(self.address())
+    }
+
+    /// What the limit is when the frame is not closed. F2.
+    pub(super) fn full_limit(&self, isolate: bool) -> usize {
+        match self.chunk.get() {
+            // Isolated, and nothing allocated yet.
+            Some(chunk) if isolate && self.start_chunk.get() == Some(chunk) => self.address(),
+            // SAFETY: a frame's chunk is live.
+            Some(chunk) => unsafe { (*chunk.as_ptr()).end },
+            None => self.address(),
+        }
     }
 
     /// A frame on top of this one, with `limit` as its limit.
@@ -125,25 +121,22 @@ impl Frame {
         self.limit.set(by.limit.get());
         self.count.set(by.count.get());
         self.chunk.set(by.chunk.get());
-        self.padding.set(by.padding.get());
-        self.origin.set(by.origin.get());
-        self.dead.set(by.dead.get());
-        self.dead_count.set(by.dead_count.get());
+        self.zero.set(by.zero.get());
         self.start_chunk.set(by.start_chunk.get());
         self.start.set(by.start.get());
     }
 
-    /// Puts the cursor at the start of a chunk, having consumed `consumed` bytes before it.
+    /// Puts the cursor at the start of a chunk, with `live` bytes live in others.
     ///
     /// # Safety
     /// A chunk of the arena of which nothing is in use, made with `unit`.
-    pub(super) unsafe fn enter(&self, chunk: NonNull<Chunk>, consumed: usize, unit: usize) {
+    pub(super) unsafe fn enter(&self, chunk: NonNull<Chunk>, live: usize, unit: usize) {
         // SAFETY: the caller's promise.
         let (data, end) = unsafe { (Chunk::data(chunk, unit), (*chunk.as_ptr()).end) };
         self.cursor.set(data);
         self.limit.set(end);
         self.chunk.set(Some(chunk));
-        self.origin.set(data.addr().get().wrapping_sub(consumed));
+        self.zero.set(data.addr().get().wrapping_sub(live));
     }
 
     /// The fast path: takes a block from the current chunk. The size is not zero.
@@ -157,8 +150,7 @@ impl Frame {
         let (start, end) = unsafe { (NonZero::new_unchecked(start), NonZero::new_unchecked(end)) };
         self.cursor.set(cursor.with_addr(end));
         self.count.set(self.count.get().wrapping_add(1));
-        let consumed = end.get() - cursor.addr().get();
-        self.padding.set(self.padding.get().wrapping_add(consumed - layout.size()));
+        self.waste(end.get() - cursor.addr().get() - layout.size());
         let block = cursor.with_addr(start);
         // SAFETY: below the limit in the chunk, and nobody's (F2).
         unsafe { poison::in_use(block, layout.size()) };
@@ -171,19 +163,14 @@ impl Frame {
     /// Only values go in and come out, and nothing unwinds, so that a frame in registers stays there.
     #[inline(always)]
     pub(super) fn advance(&self, base: NonNull<Base>, layout: Layout) -> Option<NonNull<u8>> {
+        let (live, size) = (self.live(), layout.size());
         // SAFETY: `base` is live as long as any frame of it.
-        let next = unsafe {
-            Base::next_chunk(base, self.chunk.get(), self.address(), self.consumed(), layout.size(), layout.align())
-        };
-        let chunk = next.chunk?;
-        let consumed = self.consumed();
-        self.chunk.set(Some(chunk));
+        let next = unsafe { Base::next_chunk(base, self.chunk.get(), self.address(), size, layout.align()) };
+        self.chunk.set(Some(next.chunk?));
         self.cursor.set(next.cursor);
         self.limit.set(next.limit);
-        self.origin.set(next.origin);
         self.count.set(self.count.get().wrapping_add(1));
-        let consumed = self.consumed().wrapping_sub(consumed);
-        self.padding.set(self.padding.get().wrapping_add(consumed.wrapping_sub(layout.size())));
+        self.zero.set(self.address().wrapping_sub(live.wrapping_add(size)));
         Some(next.block)
     }
 
@@ -202,12 +189,7 @@ impl Frame {
     fn is_last(&self, block: NonNull<u8>, size: usize, unit: usize) -> bool {
         // The address of a live block and its size do not overflow.
         block.addr().get().wrapping_add(align_up(size, unit)) == self.address()
-            && (self.chunk.get() != self.start_chunk.get() || block.addr().get() >= self.start.get())
-    }
-
-    #[inline(always)]
-    fn add_padding(&self, bytes: usize) {
-        self.padding.set(self.padding.get().wrapping_add(bytes));
+            && (!same(self.chunk.get(), self.start_chunk.get()) || block.addr().get() >= self.start.get())
     }
 
     /// Frees a block. The last one is reclaimed; another one of this frame is counted as freed; one of a frame below is left
@@ -223,37 +205,39 @@ impl Frame {
         }
         // SAFETY: `base` is live as long as any frame of it.
         let store = unsafe { &(*base.as_ptr()).store };
-        if self.is_last(block, size, A::BYTES) {
-            store.saw_live(self.live());
-            store.retire(1, size);
-            self.count.set(self.count.get().wrapping_sub(1));
-            self.add_padding(size.wrapping_sub(align_up(size, A::BYTES)));
-            // The gap before the block stays padding. The block starts at a multiple of the unit, since the cursor did.
-            self.cursor.set(block);
-        } else if self.owns(block) {
-            store.saw_live(self.live());
-            self.dead.set(self.dead.get().wrapping_add(size));
-            self.dead_count.set(self.dead_count.get().wrapping_add(1));
-        } else {
+        let last = self.is_last(block, size, A::BYTES);
+        if !last && !self.owns(block) {
             return;
+        }
+        store.saw_live(self.live());
+        store.retire(1, size);
+        self.count.set(self.count.get().wrapping_sub(1));
+        if last {
+            // The gap before the block stays waste. The block starts at a multiple of the unit, since the cursor did.
+            self.waste(size.wrapping_sub(align_up(size, A::BYTES)));
+            self.cursor.set(block);
+        } else {
+            self.waste(size);
         }
         // SAFETY: the caller's promise.
         unsafe { poison::freed(block, size) };
     }
 
-    /// Takes a block, from this chunk or another.
+    /// Takes a block, from this chunk or another. `IN_MEMORY`: this is the arena's own frame.
     #[inline(always)]
-    pub(super) fn take<A: KnownAlign>(
+    pub(super) fn take<A: KnownAlign, const IN_MEMORY: bool>(
         &self,
+        base: NonNull<Base>,
         layout: Layout,
-        slow: impl FnOnce(Layout) -> Option<NonNull<u8>>,
     ) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
             return Some(dangling(layout.align()));
         }
         match self.bump::<A>(layout) {
             Some(block) => Some(block),
-            None => slow(layout),
+            // SAFETY: `base` is live as long as any frame of it, and this is its frame.
+            None if IN_MEMORY => unsafe { Base::take_slowly(base, layout) },
+            None => self.advance(base, layout),
         }
     }
 
@@ -263,13 +247,12 @@ impl Frame {
     /// # Safety
     /// A live block of this arena with its layout (or of no size); on `Some` it is not used afterwards.
     #[inline(always)]
-    pub(super) unsafe fn resize<A: KnownAlign>(
+    pub(super) unsafe fn resize<A: KnownAlign, const IN_MEMORY: bool>(
         &self,
         base: NonNull<Base>,
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-        slow: impl FnOnce(Layout) -> Option<NonNull<u8>>,
     ) -> Option<NonNull<u8>> {
         // SAFETY: `base` is live as long as any frame of it.
         let store = unsafe { &(*base.as_ptr()).store };
@@ -284,7 +267,7 @@ impl Frame {
                 }
                 store.retire(1, old.size());
                 let rounding = |size: usize| align_up(size, A::BYTES) - size;
-                self.add_padding(rounding(new.size()).wrapping_sub(rounding(old.size())));
+                self.waste(rounding(new.size()).wrapping_sub(rounding(old.size())));
                 // SAFETY: at or above the block's start.
                 self.cursor.set(block.with_addr(unsafe { NonZero::new_unchecked(end) }));
                 // SAFETY: the old block is the caller's, and what follows it up to the limit is nobody's (F2).
@@ -297,15 +280,36 @@ impl Frame {
                 }
                 return Some(block);
             }
-        } else if stays && new.size() <= old.size() && self.owns(block) {
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.resize_slowly::<A, IN_MEMORY>(base, block, old, new, stays) }
+    }
+
+    /// What is not the last block, or does not fit where it is. `stays`: it may keep its address.
+    ///
+    /// # Safety
+    /// As for [`resize`](Self::resize).
+    #[cold]
+    #[inline(never)]
+    unsafe fn resize_slowly<A: KnownAlign, const IN_MEMORY: bool>(
+        &self,
+        base: NonNull<Base>,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        stays: bool,
+    ) -> Option<NonNull<u8>> {
+        if stays && new.size() <= old.size() && self.owns(block) {
+            // SAFETY: `base` is live as long as any frame of it.
+            let store = unsafe { &(*base.as_ptr()).store };
             store.saw_live(self.live());
             store.retire(1, old.size());
-            self.add_padding(old.size() - new.size());
+            self.waste(old.size() - new.size());
             // SAFETY: the end of the caller's block.
             unsafe { poison::freed(block.add(new.size()), old.size() - new.size()) };
             return Some(block);
         }
-        let moved = self.take::<A>(new, slow)?;
+        let moved = self.take::<A, IN_MEMORY>(base, new)?;
         // SAFETY: two blocks of at least that size, which do not overlap; the old one is the caller's to free.
         unsafe {
             moved.copy_from_nonoverlapping(block, old.size().min(new.size()));

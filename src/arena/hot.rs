@@ -193,17 +193,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
 
     #[inline(always)]
     pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame().take::<A>(layout, |layout| self.take_slowly(layout))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_slowly(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if self.frame().limit.get() == CLOSED {
-            self.store().count_failure();
-            return None;
-        }
-        self.frame().advance(self.base(), layout)
+        self.frame().take::<A, true>(self.base(), layout)
     }
 
     #[cold]
@@ -235,7 +225,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     #[inline]
     pub fn reset(&mut self) {
         // SAFETY: the arena is borrowed exclusively, so no reference into it is left; raw blocks are void as documented.
-        unsafe { Base::reset(NonNull::from_mut(self).cast()) };
+        unsafe { Base::reset(NonNull::from_mut(self).cast(), A::BYTES) };
     }
 
     /// Gives the chunks that hold nothing back to the backing.
@@ -255,7 +245,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         unsafe {
             let Base { frame, store } = &*base.as_ptr();
             Base::release_after(base, frame.chunk.get());
-            if frame.consumed() == 0 {
+            if store.used(frame.chunk.get(), frame.address()) == 0 {
                 Base::release_after(base, None);
                 if store.head.get().is_none() {
                     (*base.as_ptr()).frame = Frame::new(A::BYTES);
@@ -264,17 +254,18 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         }
     }
 
-    /// Bytes consumed: what the live blocks were requested with, what was freed and could not be reclaimed, and
-    /// [`padding`](Self::padding). Not the rests of chunks that were too small for what came next.
+    /// Bytes consumed: by live blocks, and [`padding`](Self::padding). The rests of chunks that were too small for what came
+    /// next are not part of it. Linear in the number of chunks.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.frame().consumed()
+        self.store().used(self.frame().chunk.get(), self.frame().address())
     }
 
-    /// Bytes consumed for alignment and for rounding sizes up to `A`.
+    /// Bytes consumed that no live block asked for: for alignment, for rounding sizes up to `A`, and by blocks that were freed
+    /// while others stood above them. Linear in the number of chunks.
     #[must_use]
     pub fn padding(&self) -> usize {
-        self.frame().padding.get()
+        self.used() - self.frame().live()
     }
 
     /// Bytes that all chunks together have room for, used or not.
@@ -360,7 +351,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     #[inline(always)]
     pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        unsafe { self.frame().resize::<A>(self.base(), block, old, new, |layout| self.take_slowly(layout)) }
+        unsafe { self.frame().resize::<A, true>(self.base(), block, old, new) }
     }
 }
 

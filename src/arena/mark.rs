@@ -58,7 +58,12 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         let base: NonNull<Base> = self.base();
         let (frame, below) = (self.frame(), mark.below);
         // SAFETY: the caller's promise. `below` becomes the arena's frame again.
-        unsafe { Base::close(base, frame, &below, below.limit.get()) };
-        frame.replace(&below);
+        unsafe {
+            let first = Base::close(base, frame, &below);
+            frame.replace(&below);
+            if let Some(first) = first {
+                frame.enter(first, frame.live(), A::BYTES);
+            }
+        }
     }
 }

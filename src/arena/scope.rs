@@ -24,6 +24,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::base::Base;
+use super::chunk::Chunk;
 use super::frame::{CLOSED, Frame};
 use super::hot::HotArena;
 use crate::align::{Align, KnownAlign};
@@ -76,40 +77,68 @@ pub struct Scope<'s, 'env: 's, A: KnownAlign = Align<8>> {
 
 static_assertions::assert_not_impl_any!(Scope<'static, 'static>: Send, Sync, Clone);
 
-/// A scope that is to be closed, whatever happens.
-struct Open<'b, 's, 'env, A: KnownAlign> {
+/// A scope that is open, for the case that its body unwinds.
+///
+/// Its destructor hands values on and nothing else, and few of them, so that LLVM inlines it where it is called, however
+/// cold that is. A destructor that was handed the scope's address would keep the frame out of registers on the way that
+/// does not unwind, too.
+struct Open<'s, 'env, A: KnownAlign, const ON_ARENA: bool> {
     scope: Scope<'s, 'env, A>,
-    below: &'b Frame,
-    /// The limit of the frame below.
-    limit: usize,
+    /// Of the frame below: what it has live, and its chunk.
+    live: usize,
+    count: usize,
+    chunk: Option<NonNull<Chunk>>,
 }
 
-impl<A: KnownAlign> Drop for Open<'_, '_, '_, A> {
+impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
     #[inline(always)]
     fn drop(&mut self) {
+        let Self { scope: Scope { frame, base, .. }, live, count, chunk } = self;
+        let (bytes, count) = (frame.live().wrapping_sub(*live), frame.count.get().wrapping_sub(*count));
         // SAFETY: `base` is live as the scope was; what was allocated in the scope cannot have left its closure.
-        unsafe { Base::close(self.scope.base, &self.scope.frame, self.below, self.limit) };
+        unsafe {
+            if ON_ARENA {
+                Base::unwound_on_arena(*base, frame.live(), bytes, count);
+            } else {
+                Base::unwound(*base, *chunk, frame.live(), bytes, count);
+            }
+        }
     }
 }
 
-/// Runs `body` with a scope on top of `below`.
+/// Runs `body` with a scope on top of `below`, whose limit is `limit`. `ON_ARENA`: that is the arena's own frame, which is closed
+/// meanwhile.
 ///
 /// # Safety
 /// `base` is live, with provenance for the whole arena, whose minimum alignment is `A`. `below` is its topmost frame. Both stay so, and
 /// nobody else uses them, until this returns.
 #[inline(always)]
-unsafe fn open<'env, A: KnownAlign, X>(
+unsafe fn open<'env, A: KnownAlign, X, const ON_ARENA: bool>(
     base: NonNull<Base>,
     below: &Frame,
     body: impl for<'s> FnOnce(&mut Scope<'s, 'env, A>) -> X,
 ) -> X {
-    let limit = below.limit.replace(CLOSED);
+    let limit = below.limit.get();
+    if ON_ARENA {
+        below.limit.set(CLOSED);
+    }
     // SAFETY: the caller's promise.
     let isolate = unsafe { (*base.as_ptr()).store.isolate };
     let frame = below.open(if isolate { below.address() } else { limit });
     let scope = Scope { frame, base, _scope: PhantomData, _env: PhantomData, _align: PhantomData };
-    let mut open = Open { scope, below, limit };
-    body(&mut open.scope)
+    let (live, count, chunk) = (below.live(), below.count.get(), below.chunk.get());
+    let mut open = Open::<A, ON_ARENA> { scope, live, count, chunk };
+    let result = body(&mut open.scope);
+    // SAFETY: the caller's promise; what was allocated in the scope cannot have left the closure.
+    unsafe {
+        let first = Base::close(base, &open.scope.frame, below);
+        core::mem::forget(open);
+        below.limit.set(limit);
+        if let Some(first) = first {
+            below.enter(first, below.live(), A::BYTES);
+        }
+    }
+    result
 }
 
 impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
@@ -127,7 +156,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     pub fn scope<'env, X>(&'env mut self, body: impl for<'s> FnOnce(&mut Scope<'s, 'env, A>) -> X) -> X {
         let base = NonNull::from_mut(self).cast::<Base>();
         // SAFETY: the arena is borrowed exclusively for as long as this runs; no other frame is open on its own.
-        unsafe { open(base, &(*base.as_ptr()).frame, body) }
+        unsafe { open::<A, X, true>(base, &(*base.as_ptr()).frame, body) }
     }
 }
 
@@ -136,7 +165,7 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
     #[inline(always)]
     pub fn scope<'inner, X>(&'inner mut self, body: impl for<'t> FnOnce(&mut Scope<'t, 'inner, A>) -> X) -> X {
         // SAFETY: the arena is borrowed exclusively for `'env`, and this scope, its topmost, for as long as this runs.
-        unsafe { open(self.base, &self.frame, body) }
+        unsafe { open::<A, X, false>(self.base, &self.frame, body) }
     }
 
     /// Allocates a block, uninitialised, that lives as long as the scope.
@@ -155,7 +184,7 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
 
     #[inline(always)]
     pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame.take::<A>(layout, |layout| self.frame.advance(self.base, layout))
+        self.frame.take::<A, false>(self.base, layout)
     }
 
     #[inline(always)]
@@ -173,9 +202,8 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
     /// As for [`MemoryRegion::realloc`]; the alignment may change.
     #[inline(always)]
     pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        let slow = |layout| self.frame.advance(self.base, layout);
         // SAFETY: the caller's promise.
-        unsafe { self.frame.resize::<A>(self.base, block, old, new, slow) }
+        unsafe { self.frame.resize::<A, false>(self.base, block, old, new) }
     }
 
     /// Ends the growth of a buffer: its elements live as long as the scope, its spare capacity is given back where nothing was
@@ -199,18 +227,19 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
         unsafe { &mut *elements }
     }
 
-    /// Bytes consumed of the arena, as [`HotArena::used`], with this scope and those around it.
+    /// Bytes consumed of the arena, by this scope and those around it, as [`HotArena::used`].
     #[must_use]
     #[inline]
     pub fn used(&self) -> usize {
-        self.frame.consumed()
+        // SAFETY: the arena outlives the scope.
+        unsafe { (*self.base.as_ptr()).store.used(self.frame.chunk.get(), self.frame.address()) }
     }
 
-    /// Bytes consumed for alignment and rounding, with those of the scopes around it.
+    /// Bytes consumed that no live block asked for, as [`HotArena::padding`].
     #[must_use]
     #[inline]
     pub fn padding(&self) -> usize {
-        self.frame.padding.get()
+        self.used() - self.frame.live()
     }
 
     /// Bytes left in the current chunk.
