@@ -19,7 +19,8 @@ pub enum AllocError {
     OutOfMemory {
         /// The size asked for, in bytes; by a buffer, with its padding.
         requested: usize,
-        /// What the region could still have given, in bytes; 0 where it cannot know, as [`System`](crate::System).
+        /// What the region could still have given, in bytes; 0 where it cannot know, as [`System`](crate::System). An arena
+        /// says what is left of its current chunk.
         available: usize,
     },
 
@@ -27,7 +28,7 @@ pub enum AllocError {
     #[error("invalid layout: {0}")]
     InvalidLayout(#[from] LayoutError),
 
-    /// The region has reached its own end: a fixed capacity, a limit, or a profile without memory.
+    /// The region gives nothing now, whatever the size: a profile without memory, or an arena that an open scope has.
     #[error("the region is exhausted: {region}")]
     RegionExhausted {
         /// Which region, and why if that needs saying.

@@ -36,8 +36,8 @@ pub enum RegionKind {
 /// | sizes | anything a [`Layout`] can say, `isize::MAX` and alignments of 2^47 included |
 /// | statistics | exact, in requested bytes, see [`AllocStats`] |
 ///
-/// The errors: `OutOfMemory` where memory is short, `RegionExhausted` at a region's own end, `UnsupportedAlignment`
-/// where the region cannot give that alignment, `Overflow` where a new size does not fit the address space.
+/// The errors: `OutOfMemory` where memory is short, `RegionExhausted` where a region gives nothing whatever the size,
+/// `UnsupportedAlignment` where it cannot give that alignment, `Overflow` where a new size does not fit the address space.
 ///
 /// It is implemented for references and shared owners of regions, so that a buffer can hold any of them, and it is
 /// dyn-compatible:

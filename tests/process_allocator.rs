@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use bhc_rts_alloc::{Align, MemoryRegion, Place, SimdBuffer, System};
+use bhc_rts_alloc::{Align, HotArena, MemoryRegion, Place, SimdBuffer, System, with_thread_arena};
 
 /// Writes the layout of each block in front of it, and compares when the block comes back.
 struct Auditor;
@@ -142,6 +142,26 @@ fn buffers_of_all_kinds() {
     drop((bytes, words.try_cast::<u16>()));
 }
 
+/// The memory that a thread keeps for its arenas goes with the thread; so does what a destructor after that asks for.
+fn arenas_of_a_thread() {
+    struct Late;
+    impl Drop for Late {
+        fn drop(&mut self) {
+            with_thread_arena(|scope| scope.alloc_slice_fill_with(3000, |i| i)[7] = 1);
+        }
+    }
+    thread_local!(static LATE: Late = const { Late });
+    LATE.with(|_| ());
+    with_thread_arena(|outer| {
+        let outer = outer.alloc([1u8; 10_000]);
+        with_thread_arena(|inner| inner.alloc_slice_copy(outer)[9] = 2);
+    });
+    HotArena::<Align<64>>::default().scope(|scope| {
+        scope.alloc([0u64; 1000]);
+        scope.scope(|inner| inner.alloc([0u64; 100_000])[5] = 3);
+    });
+}
+
 /// A thread that frees what another allocated gives it back to the allocator, not to the other.
 fn blocks_freed_by_another_thread() {
     let block = System.alloc(layout(1024, 64)).unwrap().as_ptr().expose_provenance();
@@ -171,6 +191,28 @@ fn threads_at_once() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(System.stats().current_live, 0);
+
+    // An arena that never got a chunk shares nothing with another: the first value of each, without a size and with one. And
+    // an arena goes from thread to thread.
+    let threads: Vec<_> = (0..4)
+        .map(|id| {
+            thread::spawn(move || {
+                let mut arena = HotArena::new();
+                for _ in 0..100 {
+                    let fresh = HotArena::new();
+                    std::hint::black_box((fresh.alloc(()), fresh.alloc(id)));
+                    arena.scope(|scope| *scope.alloc(id) += 1);
+                    with_thread_arena(|scope| *scope.alloc(id) += 1);
+                }
+                arena
+            })
+        })
+        .collect();
+    for thread in threads {
+        let arena = thread.join().unwrap();
+        assert_eq!((arena.stats().allocation_count, arena.used()), (100, 0));
+        arena.alloc(1u8);
+    }
 }
 
 fn main() {
@@ -186,6 +228,9 @@ fn main() {
         a_thread_that_ends_leaves_nothing(keeping_blocks_after_the_end);
     });
     run("buffers_give_everything_back", &|| a_thread_that_ends_leaves_nothing(buffers_of_all_kinds));
+    run("arenas_give_everything_back_when_their_thread_ends", &|| {
+        a_thread_that_ends_leaves_nothing(arenas_of_a_thread)
+    });
     run("blocks_may_be_freed_by_another_thread", &|| a_thread_that_ends_leaves_nothing(blocks_freed_by_another_thread));
     run("threads_allocate_and_count_at_once", &threads_at_once);
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
