@@ -9,10 +9,10 @@
 //!
 //! # Note: the policy of growth
 //! A chunk that holds what is asked for and follows the current one in the list is taken first: nothing is asked of the
-//! backing as long as kept memory will do. A new regular chunk has twice the size of the regular chunk before it, up to
-//! [`LARGEST`]; a request for more than that is met by a chunk of its own size, and the size of the next regular chunk stays what
-//! it was: one big request does not make everything after it big. Where the limit, or the backing, does not allow the
-//! regular size, the least size that will do is tried.
+//! backing as long as kept memory will do. A new chunk has the regular size, or the least that holds what is asked for if that is
+//! more; and with each new chunk, whatever its size, the regular size doubles, up to [`LARGEST`]. So one big request makes nothing
+//! after it big, and a stream of them soon shares chunks. Where the limit, or the backing, does not allow the regular
+//! size, the least size that will do is tried.
 
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -62,6 +62,8 @@ pub(super) struct Store {
     regular: Cell<usize>,
     /// The most that may be held.
     limit: usize,
+    /// Whether the chunks that there are stay all that there are.
+    pub(super) fixed: bool,
     /// The arena's minimum alignment.
     unit: usize,
     /// Sizes of blocks are multiples of this.
@@ -91,6 +93,7 @@ impl Store {
             held: Cell::new(0),
             regular: Cell::new(if policy.granule > FIRST { policy.granule } else { FIRST }),
             limit: policy.limit,
+            fixed: false,
             unit,
             granule: policy.granule,
             isolate: policy.isolate,
@@ -154,9 +157,9 @@ impl Store {
         used
     }
 
-    /// Asks the backing for no more than it gave.
-    pub(super) const fn stop_growing(&mut self) {
-        self.limit = self.held.get();
+    /// Asks the backing for no more than it gave, and gives nothing back.
+    pub(super) const fn fix(&mut self) {
+        self.fixed = true;
     }
 
     /// The next regular chunk is twice as long as the arena is now.
@@ -290,6 +293,9 @@ impl Base {
     pub(super) unsafe fn new_chunk(base: NonNull<Self>, least: usize, exact: bool) -> Option<NonNull<Chunk>> {
         // SAFETY: the caller's promise.
         let store = unsafe { &(*base.as_ptr()).store };
+        if store.fixed {
+            return None;
+        }
         let allowed = store.limit - store.held.get();
         let least = checked_align_up(least, store.granule).filter(|size| *size <= allowed)?;
         let regular = store.regular.get();
@@ -305,16 +311,14 @@ impl Base {
                 if chunk.is_none() {
                     Self::give_back(base, block, size);
                 }
-                Some((chunk?, size))
+                chunk
             }
         };
-        let (chunk, size) = match obtain(preferred) {
+        let chunk = match obtain(preferred) {
             None if preferred > least => obtain(least)?,
             chunk => chunk?,
         };
-        if size == regular {
-            store.regular.set((regular * 2).min(LARGEST.max(store.granule)));
-        }
+        store.regular.set((regular * 2).min(LARGEST).max(regular));
         Some(chunk)
     }
 
@@ -386,7 +390,7 @@ impl Base {
             store.retire(above.count.get().wrapping_sub(below.count.get()), above.live().wrapping_sub(below.live()));
             let (from, to) = (below.chunk.get(), above.chunk.get());
             if cfg!(any(debug_assertions, bhc_asan)) {
-                Self::abandon(base, from, below.cursor.get(), to, above.cursor.get());
+                Self::abandon(base, from, below.address(), to, above.address());
             }
             if chunk::same(from, to) { None } else { Self::came_back(base, from) }
         }
@@ -433,32 +437,32 @@ impl Base {
     /// Makes memory that nobody has any more noticed if it is used.
     ///
     /// # Safety
-    /// Chunks from `from` to `to` are live, and nothing in them from `start` to `cursor` is.
+    /// Chunks from `from`, or the first, to `to` are live, and nothing in them from `start` to `cursor` is.
     #[cold]
     #[inline(never)]
-    unsafe fn abandon(
+    pub(super) unsafe fn abandon(
         base: NonNull<Self>,
         from: Option<NonNull<Chunk>>,
-        start: NonNull<u8>,
+        start: usize,
         to: Option<NonNull<Chunk>>,
-        cursor: NonNull<u8>,
+        cursor: usize,
     ) {
         // SAFETY: the caller's promise. A chunk that was left was used up to where it was left.
         unsafe {
             let store = &(*base.as_ptr()).store;
-            let upto = |from: NonNull<u8>, to: usize| poison::freed(from, to.saturating_sub(from.addr().get()));
-            if from == to {
-                return upto(start, cursor.addr().get());
-            }
-            if let Some(from) = from {
-                upto(start, (*from.as_ptr()).left_at.get());
-            }
-            for chunk in Store::chunks(store.link_after(from).get()) {
+            let nobodys = |chunk: NonNull<Chunk>, from: usize, to: usize| {
                 let data = Chunk::data(chunk, store.unit);
+                let from = from.max(data.addr().get());
+                poison::freed(data.add(from - data.addr().get()), to.saturating_sub(from));
+            };
+            let mut start = start;
+            let first = from.or(store.head.get());
+            for chunk in Store::chunks(first) {
                 if Some(chunk) == to {
-                    return upto(data, cursor.addr().get());
+                    return nobodys(chunk, start, cursor);
                 }
-                upto(data, (*chunk.as_ptr()).left_at.get());
+                nobodys(chunk, start, (*chunk.as_ptr()).left_at.get());
+                start = 0;
             }
         }
     }
@@ -503,7 +507,7 @@ impl Base {
         // SAFETY: the caller's promise; A1.
         unsafe {
             let Self { frame, store } = &*base.as_ptr();
-            Self::abandon(base, None, NonNull::dangling(), frame.chunk.get(), frame.cursor.get());
+            Self::abandon(base, None, 0, frame.chunk.get(), frame.address());
             if store.isolate {
                 // The first was there before any scope if a capacity was asked for.
                 Self::release_after(base, store.head.get());

@@ -123,7 +123,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
             arena.store().grow_from_here();
         }
         if fixed {
-            arena.store_mut().stop_growing();
+            arena.store_mut().fix();
         }
         Ok(arena)
     }

@@ -318,7 +318,7 @@ impl Frame {
         Some(moved)
     }
 
-    /// Counts a refusal's reason together.
+    /// Why there was no block. `closed`: the frame is the arena's own, and a scope is open on it.
     #[cold]
     #[inline(never)]
     pub(super) fn refusal(closed: bool, requested: usize, available: usize) -> AllocError {

@@ -228,7 +228,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         unsafe { Base::reset(NonNull::from_mut(self).cast(), A::BYTES) };
     }
 
-    /// Gives the chunks that hold nothing back to the backing.
+    /// Gives the chunks that hold nothing back to the backing; an arena of a fixed capacity keeps its own.
     ///
     /// ```
     /// use bhc_rts_alloc::HotArena;
@@ -244,6 +244,9 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         // the frame of an arena without a chunk takes its place.
         unsafe {
             let Base { frame, store } = &*base.as_ptr();
+            if store.fixed {
+                return;
+            }
             Base::release_after(base, frame.chunk.get());
             if store.used(frame.chunk.get(), frame.address()) == 0 {
                 Base::release_after(base, None);

@@ -22,23 +22,19 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     ///
     /// `realloc` and `dealloc` treat it as any scope: blocks from before the mark stay what they are until then.
     ///
-    /// # Safety
-    /// None by itself; the arena must be told the truth at [`release`](Self::release).
-    ///
     /// ```
     /// use bhc_rts_alloc::HotArena;
     /// use std::alloc::Layout;
     ///
     /// let arena = HotArena::new();
-    /// // SAFETY: released below, and the block is not used after that.
-    /// let mark = unsafe { arena.mark() };
+    /// let mark = arena.mark();
     /// let block = arena.alloc_layout(Layout::new::<[u64; 100]>());
     /// // SAFETY: `mark` is this arena's last, and nobody uses `block` any more.
     /// unsafe { arena.release(mark) };
     /// assert_eq!(arena.used(), 0);
     /// ```
     #[inline]
-    pub unsafe fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Mark {
         let frame = self.frame();
         let below = frame.clone();
         let above = below.open(if self.store().isolate { below.address() } else { below.limit.get() });

@@ -97,6 +97,9 @@ impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
         let (bytes, count) = (frame.live().wrapping_sub(*live), frame.count.get().wrapping_sub(*count));
         // SAFETY: `base` is live as the scope was; what was allocated in the scope cannot have left its closure.
         unsafe {
+            if cfg!(any(debug_assertions, bhc_asan)) {
+                Base::abandon(*base, *chunk, frame.start.get(), frame.chunk.get(), frame.address());
+            }
             if ON_ARENA {
                 Base::unwound_on_arena(*base, frame.live(), bytes, count);
             } else {
