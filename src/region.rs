@@ -67,7 +67,7 @@ pub enum RegionKind {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a memory region",
     label = "must implement `MemoryRegion`",
-    note = "`&R`, `Box<R>`, `Rc<R>` and `Arc<R>` of a region are regions; `&mut R` is not, since it could end the region's blocks: lend it as `&R`"
+    note = "`&R`, `Box<R>`, `Rc<R>` and `Arc<R>` of a region are regions; `&mut R` is not, since it could end the region's blocks: lend it as `&R`, or as `&*r` where `r` is a `&mut` already, as a scope is"
 )]
 pub unsafe trait MemoryRegion {
     /// Allocates a block. Its bytes are uninitialised.

@@ -13,6 +13,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
+#[path = "codegen/arena.rs"]
+mod arena;
+
 /// Says, past the capture of the test harness, that something was not tested.
 fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: machine code: {why}");

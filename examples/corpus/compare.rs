@@ -3,19 +3,21 @@
 //! # Note: the order of the work
 //! A vector of many columns does not fit the first-level cache, and all vectors together do not fit the second. So pairs
 //! are taken in blocks of [`BLOCK`] × [`BLOCK`] documents, and in a block the columns in panels of [`PANEL`]: the panels
-//! of one block (256 KiB) stay in the second-level cache while each is used [`BLOCK`] times. The sums of a block live in
-//! a buffer of their own, and with the block they go: they are the temporaries of a kernel, and a block is the scope
-//! that a hot arena would give them.
+//! of one block (256 KiB) stay in the second-level cache while each is used [`BLOCK`] times.
+//!
+//! # Note: the temporaries
+//! The sums of a block live as long as the block: they are the temporaries of a kernel, and each block is a scope of the
+//! arena that they come from. The first block makes the arena take a chunk of memory, all others use it again.
 
 use std::collections::BinaryHeap;
 
-use bhc_rts_alloc::{Align, AlignedSlice, AllocResult, MemoryRegion, Place, SimdLevel};
+use bhc_rts_alloc::{Align, AlignedSlice, AllocResult, HotArena, MemoryRegion, Scope, SimdLevel};
 
 use super::kernels::dot_padded;
 use super::vectors::Vector;
 
 /// Documents on each side of a block of pairs.
-const BLOCK: usize = 32;
+pub const BLOCK: usize = 32;
 
 /// Columns that are multiplied at a time: a whole number of 64-byte vectors, so every panel is aligned as its vector.
 const PANEL: usize = 1024;
@@ -24,23 +26,25 @@ const PANEL: usize = 1024;
 ///
 /// # Errors
 /// If there is no memory for the temporaries.
-pub fn for_each_pair<V: MemoryRegion, R: MemoryRegion + Clone>(
+pub fn for_each_pair<V: MemoryRegion, R: MemoryRegion>(
     level: SimdLevel,
     vectors: &[Vector<V>],
-    temporaries: &Place<Align<64>, R>,
+    temporaries: &mut HotArena<Align<64>, R>,
     mut visit: impl FnMut(usize, usize, f32),
     mut block_done: impl FnMut(),
 ) -> AllocResult<()> {
     for (row, rows) in vectors.chunks(BLOCK).enumerate() {
         for (column, columns) in vectors.chunks(BLOCK).enumerate().skip(row) {
-            let mut sums = temporaries.clone().try_zeroed::<f32>(rows.len() * columns.len())?;
-            multiply_block(level, rows, columns, row == column, &mut sums);
-            for (i, sums) in sums.chunks_exact(columns.len()).enumerate() {
-                let first = if row == column { i + 1 } else { 0 };
-                for (j, sum) in sums.iter().enumerate().skip(first) {
-                    visit(row * BLOCK + i, column * BLOCK + j, *sum);
+            temporaries.scope(|scope| -> AllocResult<()> {
+                let sums = multiply_block(level, rows, columns, row == column, scope)?;
+                for (i, sums) in sums.chunks_exact(columns.len()).enumerate() {
+                    let first = if row == column { i + 1 } else { 0 };
+                    for (j, sum) in sums.iter().enumerate().skip(first) {
+                        visit(row * BLOCK + i, column * BLOCK + j, *sum);
+                    }
                 }
-            }
+                Ok(())
+            })?;
             block_done();
         }
     }
@@ -53,14 +57,15 @@ pub fn blocks(documents: usize) -> usize {
     side * (side + 1) / 2
 }
 
-/// Adds the products of all `rows` with all `columns` to `sums`; on the diagonal only those above it.
-fn multiply_block<V: MemoryRegion>(
+/// The products of all `rows` with all `columns`, row by row; on the diagonal only those above it.
+fn multiply_block<'s, V: MemoryRegion>(
     level: SimdLevel,
     rows: &[Vector<V>],
     columns: &[Vector<V>],
     diagonal: bool,
-    sums: &mut [f32],
-) {
+    scope: &Scope<'s, '_, Align<64>>,
+) -> AllocResult<&'s mut AlignedSlice<f32, Align<64>>> {
+    let sums = scope.try_alloc_buffer::<f32, Align<64>>(rows.len() * columns.len())?;
     let len = rows.first().map_or(0, |vector| vector.padded().len());
     for start in (0..len).step_by(PANEL) {
         for (i, (x, sums)) in rows.iter().zip(sums.chunks_exact_mut(columns.len())).enumerate() {
@@ -71,6 +76,7 @@ fn multiply_block<V: MemoryRegion>(
             }
         }
     }
+    Ok(sums)
 }
 
 /// The columns of `vector` from `start` on, at most [`PANEL`].

@@ -47,7 +47,8 @@ pub struct Report {
     pub refused_words: u64,
     pub level: SimdLevel,
     pub phases: Phases,
-    /// The statistics of each region, at the end of comparing.
+    /// The statistics of each region, at the end of comparing. Chunks of the arena are blocks of `System` and in its
+    /// figures too.
     pub regions: Vec<(&'static str, AllocStats)>,
 }
 

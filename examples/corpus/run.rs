@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bhc_rts_alloc::{Align, AllocError, AllocResult, MemoryRegion, PageAlign, Place, SimdLevel, System};
+use bhc_rts_alloc::{Align, AllocError, AllocResult, HotArena, MemoryRegion, PageAlign, Place, SimdLevel, System};
 
 use super::compare::{self, Pair, Top};
 use super::options::Options;
@@ -47,15 +47,15 @@ pub struct Phases {
 /// Finds the most similar text files below `options.root` and writes the report to `out`.
 ///
 /// # Errors
-/// If the root cannot be read, memory for the vectors is short, or `out` does not take the report. What is wrong with
-/// single files is in the report.
+/// If the root cannot be read, memory for the vectors or the temporaries is short, or `out` does not take the report.
+/// What is wrong with single files is in the report.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> {
     // Where memory comes from, for each of the three kinds of use there are. File bytes live from a read to the end of
     // counting words and want to be pinned for the device; vectors live as long as the job; temporaries of the kernels
-    // live as long as a block of pairs. (The words themselves are in `TermIndex`.)
+    // live as long as a block of pairs, which is a scope of the arena. (The words themselves are in `TermIndex`.)
     let file_bytes = Place::<PageAlign>::new();
     let vector_memory = Place::<Align<64>>::new();
-    let temporaries = Place::<Align<64>>::new();
+    let mut temporaries = HotArena::<Align<64>>::default();
 
     let mut phases = Phases::default();
     let found = timed(&mut phases.walk, || walk::walk(&options.root, &options.limits))
@@ -70,7 +70,7 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         timed(&mut phases.vectors, || vectors::build(&bags, index.len(), &options.limits, &vector_memory))?;
 
     let level = SimdLevel::detect();
-    let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, &temporaries))?;
+    let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, &mut temporaries))?;
 
     let name = |document: usize| relative(&options.root, &paths[document][0]);
     let pairs = pairs.into_iter().map(|pair| SimilarPair {
@@ -103,7 +103,7 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         refused_words: index.refused(),
         level,
         phases,
-        regions: vec![("System", System.stats())],
+        regions: vec![("System", System.stats()), ("HotArena", temporaries.stats())],
     };
     report.write(out)?;
     out.flush()?;
@@ -190,11 +190,11 @@ impl Texts {
 }
 
 /// Compares all pairs and keeps the best.
-fn best_pairs<V: MemoryRegion, R: MemoryRegion + Clone>(
+fn best_pairs<V: MemoryRegion, R: MemoryRegion>(
     level: SimdLevel,
     vectors: &[Vector<V>],
     options: &Options,
-    temporaries: &Place<Align<64>, R>,
+    temporaries: &mut HotArena<Align<64>, R>,
 ) -> AllocResult<Vec<Pair>> {
     if options.top == 0 {
         return Ok(Vec::new());

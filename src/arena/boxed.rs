@@ -17,6 +17,12 @@ use core::ops::{Deref, DerefMut};
 /// ```
 pub struct ArenaBox<'a, T>(&'a mut ManuallyDrop<T>);
 
+// The compiler would find the same by itself, and name the standard library's insides where it does not hold.
+// SAFETY: it is a `&mut T` that drops what it refers to.
+unsafe impl<T: Send> Send for ArenaBox<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for ArenaBox<'_, T> {}
+
 impl<'a, T> ArenaBox<'a, T> {
     /// Takes over a value that nobody else drops.
     #[inline]

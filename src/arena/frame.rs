@@ -150,7 +150,7 @@ impl Frame {
         let (start, end) = unsafe { (NonZero::new_unchecked(start), NonZero::new_unchecked(end)) };
         self.cursor.set(cursor.with_addr(end));
         self.count.set(self.count.get().wrapping_add(1));
-        self.waste(end.get() - cursor.addr().get() - layout.size());
+        self.waste((end.get() - layout.size()) - cursor.addr().get());
         let block = cursor.with_addr(start);
         // SAFETY: below the limit in the chunk, and nobody's (F2).
         unsafe { poison::in_use(block, layout.size()) };

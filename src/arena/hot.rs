@@ -12,7 +12,7 @@ use super::chunk::{Chunk, block_layout};
 use super::frame::{CLOSED, Frame};
 use crate::align::{Align, KnownAlign};
 use crate::error::{AllocError, AllocResult, or_panic};
-use crate::region::{MemoryRegion, RegionKind, TypedRegion, resized};
+use crate::region::{MemoryRegion, RegionKind, TypedRegion, dangling, resized};
 use crate::stats::AllocStats;
 use crate::system::System;
 
@@ -63,6 +63,18 @@ pub struct HotArena<A: KnownAlign = Align<8>, R: MemoryRegion = System> {
 // SAFETY: the chunks belong to the arena alone, and whoever borrows from it keeps it from being sent. The region comes along,
 // and its blocks may be given back wherever it is.
 unsafe impl<A: KnownAlign, R: MemoryRegion + Send> Send for HotArena<A, R> {}
+
+// SAFETY: never applies.
+unsafe impl<A: KnownAlign, R: MemoryRegion> Sync for HotArena<A, R> where PhantomData<R>: ForManyThreads {}
+
+/// What would have to hold for an arena or a scope to be used by several threads. Nothing implements it: without the impls that
+/// ask for it, the compiler would name each `Cell` inside in place of the reason.
+#[diagnostic::on_unimplemented(
+    message = "arenas and scopes are for one thread at a time",
+    label = "two threads would move its cursor at once",
+    note = "move the arena itself to the other thread, lend that thread what was allocated here, or give each its own: `with_thread_arena`"
+)]
+pub(super) trait ForManyThreads {}
 
 // A panic leaves an arena as it was before the call that panicked.
 impl<A: KnownAlign, R: MemoryRegion> UnwindSafe for HotArena<A, R> {}
@@ -185,7 +197,22 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     #[must_use]
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> NonNull<u8> {
-        match self.take(layout) {
+        if layout.size() == 0 {
+            return dangling(layout.align());
+        }
+        match self.frame().bump::<A>(layout) {
+            Some(block) => block,
+            None => self.take_or_refuse(layout),
+        }
+    }
+
+    /// The slow path of what panics: one call, so that the fast path in a function of its own saves no register for a second.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn take_or_refuse(&self, layout: Layout) -> NonNull<u8> {
+        // SAFETY: the arena is live, with its own frame; the fast path has dealt with size zero.
+        match unsafe { Base::take_slowly(self.base(), layout) } {
             Some(block) => block,
             None => self.refuse(layout),
         }
@@ -240,15 +267,15 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     /// ```
     pub fn shrink(&mut self) {
         let base = NonNull::from_mut(self).cast::<Base>();
-        // SAFETY: nothing after the frame's chunk is live (A1), and if the frame holds nothing, neither is anything else: then
-        // the frame of an arena without a chunk takes its place.
+        // SAFETY: nothing after the frame's chunk is live (A1). If no mark is open, which would come back to that chunk, and
+        // the frame holds nothing, neither is anything else: then the frame of an arena without a chunk takes its place.
         unsafe {
             let Base { frame, store } = &*base.as_ptr();
             if store.fixed {
                 return;
             }
             Base::release_after(base, frame.chunk.get());
-            if store.used(frame.chunk.get(), frame.address()) == 0 {
+            if frame.start.get() == 0 && store.used(frame.chunk.get(), frame.address()) == 0 {
                 Base::release_after(base, None);
                 if store.head.get().is_none() {
                     (*base.as_ptr()).frame = Frame::new(A::BYTES);

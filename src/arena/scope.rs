@@ -26,7 +26,7 @@ use core::ptr::NonNull;
 use super::base::Base;
 use super::chunk::Chunk;
 use super::frame::{CLOSED, Frame};
-use super::hot::HotArena;
+use super::hot::{ForManyThreads, HotArena};
 use crate::align::{Align, KnownAlign};
 use crate::buffer::{AlignedSlice, SimdBuffer};
 use crate::error::{AllocError, AllocResult};
@@ -74,6 +74,11 @@ pub struct Scope<'s, 'env: 's, A: KnownAlign = Align<8>> {
     _env: PhantomData<&'env mut &'env ()>,
     _align: PhantomData<A>,
 }
+
+// SAFETY: never applies.
+unsafe impl<A: KnownAlign> Send for Scope<'_, '_, A> where PhantomData<A>: ForManyThreads {}
+// SAFETY: never applies.
+unsafe impl<A: KnownAlign> Sync for Scope<'_, '_, A> where PhantomData<A>: ForManyThreads {}
 
 static_assertions::assert_not_impl_any!(Scope<'static, 'static>: Send, Sync, Clone);
 

@@ -86,14 +86,11 @@ macro_rules! typed_allocation {
             #[inline(always)]
             #[track_caller]
             pub fn alloc<$($on_method,)? T>(&$($on_method)? self, value: T) -> &$life mut T {
-                let layout = Layout::new::<T>();
-                match self.take(layout) {
-                    // SAFETY: a block of this layout that nobody has and that lives so long.
-                    Some(block) => unsafe {
-                        block.cast::<T>().write(value);
-                        block.cast::<T>().as_mut()
-                    },
-                    None => self.refuse(layout),
+                let block = self.alloc_layout(Layout::new::<T>()).cast::<T>();
+                // SAFETY: a block of this layout that nobody has and that lives so long.
+                unsafe {
+                    block.write(value);
+                    &mut *block.as_ptr()
                 }
             }
 
@@ -150,16 +147,7 @@ macro_rules! typed_allocation {
             #[inline(always)]
             #[track_caller]
             pub fn alloc_box<$($on_method,)? T>(&$($on_method)? self, value: T) -> ArenaBox<$life, T> {
-                let layout = Layout::new::<T>();
-                match self.take(layout) {
-                    // SAFETY: as in `alloc`.
-                    Some(block) => unsafe {
-                        let place = block.cast::<ManuallyDrop<T>>();
-                        place.write(ManuallyDrop::new(value));
-                        ArenaBox::new(&mut *place.as_ptr())
-                    },
-                    None => self.refuse(layout),
-                }
+                ArenaBox::new(self.alloc(ManuallyDrop::new(value)))
             }
 
             /// As [`alloc_box`](Self::alloc_box).

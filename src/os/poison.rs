@@ -5,8 +5,9 @@
 
 use core::ptr::NonNull;
 
-/// What freed memory is filled with in debug builds.
-pub(crate) const FREED: u8 = 0xDF;
+/// What freed memory is filled with.
+#[cfg(debug_assertions)]
+const FREED: u8 = 0xDF;
 
 #[cfg(bhc_asan)]
 unsafe extern "C" {

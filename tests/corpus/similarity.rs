@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bhc_rts_alloc::{Align, Place, SimdLevel};
+use bhc_rts_alloc::{Align, AllocError, AllocStats, HotArena, MemoryRegion, Place, SimdLevel};
 use proptest::prelude::*;
 
-use crate::corpus::compare::{self, Pair, Top};
+use crate::corpus::compare::{self, BLOCK, Pair, Top};
 use crate::corpus::options::Limits;
 use crate::corpus::tokens::for_each_word;
 use crate::corpus::vectors::{self, Bag, Features, MIN_COLUMNS, TermIndex};
-use crate::region::Audit;
+use crate::region::{Audit, Failure};
 
 /// How far a similarity may be off: `f32` has 24 bits, and sums of a few thousand products lose a few of them.
 const TOLERANCE: f64 = 1e-5;
@@ -27,6 +27,20 @@ fn words(text: &str) -> Vec<String> {
     }
     let kept = words.into_iter().filter(|word| word.len() >= 2 && word.len() <= 40);
     kept.map(|word| word.iter().flat_map(|c| c.to_lowercase()).collect()).collect()
+}
+
+/// What the arena of the temporaries counts while all pairs of so many documents are compared: each block is a scope with
+/// one allocation, of a sum for each place in the block.
+pub fn temporaries_of(documents: usize) -> AllocStats {
+    let sides: Vec<usize> = (0..documents).step_by(BLOCK).map(|first| (documents - first).min(BLOCK)).collect();
+    let mut stats = AllocStats::default();
+    for (at, rows) in sides.iter().enumerate() {
+        for columns in &sides[at..] {
+            stats.record_alloc(rows * columns * size_of::<f32>());
+            stats.record_dealloc(rows * columns * size_of::<f32>());
+        }
+    }
+    stats
 }
 
 /// The documents as maps from words to weights, scaled to length 1, and the words that more than one of them has, in the
@@ -93,6 +107,7 @@ fn check(texts: &[String]) -> Features {
     }
 
     for level in SimdLevel::levels() {
+        let mut temporaries = HotArena::builder().align::<Align<64>>().within(&region).build();
         let mut seen = BTreeSet::new();
         let mut blocks = 0;
         let visit = |i: usize, j: usize, similarity: f32| {
@@ -101,9 +116,12 @@ fn check(texts: &[String]) -> Features {
             assert!(difference < TOLERANCE, "{level}: pair {i}, {j}: {similarity} and {expected}");
             assert!(i < j && seen.insert((i, j)), "each pair comes once, the earlier document first");
         };
-        compare::for_each_pair(level, &vectors, &place, visit, || blocks += 1).expect("memory");
+        compare::for_each_pair(level, &vectors, &mut temporaries, visit, || blocks += 1).expect("memory");
         assert_eq!(seen.len(), texts.len() * texts.len().saturating_sub(1) / 2, "all pairs come");
         assert_eq!(blocks, compare::blocks(texts.len()), "the progress bar comes to its end");
+        assert_eq!(temporaries.stats(), temporaries_of(texts.len()));
+        assert_eq!(temporaries.stats().allocation_count, blocks, "one for each block");
+        assert!(temporaries.capacity() < 2 * BLOCK * BLOCK * size_of::<f32>(), "all blocks use the same memory");
     }
     features
 }
@@ -260,7 +278,8 @@ fn more_words_than_columns_are_folded_and_similarities_stay_close() {
             assert!((similarity - 1.0).abs() < 1e-5, "the same words stay the same: {similarity}");
         }
     };
-    compare::for_each_pair(SimdLevel::detect(), &vectors, &place, visit, || ()).expect("memory");
+    let mut temporaries = HotArena::default();
+    compare::for_each_pair(SimdLevel::detect(), &vectors, &mut temporaries, visit, || ()).expect("memory");
     assert!((sum / pairs).abs() < 0.3 * error, "errors cancel: {} on average", sum / pairs);
     assert!((squares / pairs).sqrt() < 1.2 * error, "the stated error: {}", (squares / pairs).sqrt());
 }
@@ -284,24 +303,55 @@ fn columns_are_as_many_as_memory_and_time_allow() {
 
 #[test]
 fn without_memory_for_vectors_or_temporaries_there_is_an_error_and_nothing_leaks() {
-    use crate::region::Failure;
     let texts = made_up(40, 100, 300);
     let (bags, terms) = bags(&texts);
     let region = Audit::new();
     let place = Place::<Align<64>>::new().within(&region);
-    let mut refused = 0;
-    loop {
-        region.fail(Failure::Nth(refused));
-        let result = vectors::build(&bags, terms, &Limits::default(), &place).and_then(|(_, vectors)| {
-            compare::for_each_pair(SimdLevel::detect(), &vectors, &place, |_, _, _| (), || ())
-        });
-        region.expect_empty();
-        if region.requests() <= refused {
-            result.expect("nothing was refused");
-            break;
+    // Isolated, the scope of each of the three blocks asks for memory; else the first one does.
+    for (isolate, chunks) in [(false, 1), (true, 3)] {
+        let arena = HotArena::builder().align::<Align<64>>().isolate_scopes(isolate);
+        let mut refused = 0;
+        loop {
+            // And all after it: an arena that is refused a chunk tries a smaller one.
+            region.fail(Failure::From(refused));
+            let mut temporaries = arena.within(&region).build();
+            let result = vectors::build(&bags, terms, &Limits::default(), &place).and_then(|(_, vectors)| {
+                compare::for_each_pair(SimdLevel::detect(), &vectors, &mut temporaries, |_, _, _| (), || ())
+            });
+            let counted = temporaries.stats();
+            drop(temporaries);
+            region.expect_empty();
+            if region.requests() <= refused {
+                result.expect("nothing was refused");
+                break;
+            }
+            result.expect_err("requests were refused");
+            assert_eq!(counted.failed_allocations, usize::from(refused >= 40), "{refused}");
+            assert_eq!((counted.current_live, counted.allocation_count), (0, refused.saturating_sub(40)), "{refused}");
+            refused += 1;
         }
-        result.expect_err("a request was refused");
-        refused += 1;
+        assert_eq!(refused, 40 + chunks, "40 vectors, and the chunks of the arena");
     }
-    assert_eq!(refused, 40 + 3, "40 vectors, and the sums of three blocks of pairs");
+}
+
+#[test]
+fn an_arena_too_small_for_a_block_is_an_error_and_good_for_smaller_ones() {
+    let texts = made_up(BLOCK + 1, 100, 300);
+    let (bags, terms) = bags(&texts);
+    let (_, vectors) = vectors::build(&bags, terms, &Limits::default(), &Place::new()).expect("memory");
+    let mut temporaries = HotArena::builder().align::<Align<64>>().capacity(1024).fixed().build();
+    let mut compare = |documents: usize| {
+        let mut blocks = 0;
+        let vectors = &vectors[BLOCK + 1 - documents..];
+        let result =
+            compare::for_each_pair(SimdLevel::detect(), vectors, &mut temporaries, |_, _, _| (), || blocks += 1);
+        (result, blocks, temporaries.stats())
+    };
+    let (result, blocks, stats) = compare(BLOCK + 1);
+    let size = BLOCK * BLOCK * size_of::<f32>();
+    assert_eq!(result, Err(AllocError::OutOfMemory { requested: size, available: 1024 }));
+    assert_eq!((blocks, stats), (0, AllocStats { failed_allocations: 1, ..AllocStats::default() }));
+    let (result, blocks, stats) = compare(16);
+    assert_eq!((result, blocks), (Ok(()), 1));
+    assert_eq!(stats, AllocStats { failed_allocations: 1, ..temporaries_of(16) });
 }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::corpus::compare;
 use crate::corpus::options::{Limits, Options};
 use crate::corpus::read::{self, Skip};
 use crate::corpus::report::Report;
 use crate::corpus::run::{RunError, run};
+use crate::similarity::temporaries_of;
 use crate::skip;
-use bhc_rts_alloc::{FileError, PageAlign, Place};
+use bhc_rts_alloc::os::fault;
+use bhc_rts_alloc::{AllocError, AllocStats, FileError, PageAlign, Place};
 
 /// A folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -33,6 +36,19 @@ fn run_on(options: &Options) -> (Report, String) {
 
 fn report_on(root: &Path) -> (Report, String) {
     run_on(&Options::new(root))
+}
+
+/// The row of a region in the report.
+fn region(report: &Report, name: &str) -> AllocStats {
+    let row = report.regions.iter().find(|(region, _)| *region == name);
+    row.unwrap_or_else(|| panic!("no {name} in {:?}", report.regions)).1
+}
+
+/// A folder of so many texts that have a word in common.
+fn folder_of(documents: usize) -> TempDir {
+    let texts: Vec<(String, String)> = (0..documents).map(|n| (format!("{n:03}"), format!("common word{n}"))).collect();
+    let files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    folder(&files)
 }
 
 /// The pairs by name.
@@ -320,7 +336,14 @@ fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
     let (report, text) = run_on(&Options { top: 5, ..Options::new(&root) });
     assert_eq!(report.pairs.len(), 5);
     assert_eq!(report.reads.files(), report.looked_at);
-    assert!(report.regions[0].1.current_live > 0, "the vectors are live when statistics are taken");
+    assert!(region(&report, "System").current_live > 0, "the vectors are live when statistics are taken");
+    let temporaries = region(&report, "HotArena");
+    assert_eq!(
+        temporaries.allocation_count,
+        compare::blocks(report.documents),
+        "an allocation for each block of pairs"
+    );
+    assert_eq!(temporaries, temporaries_of(report.documents));
     for part in
         ["The most similar of ", "\nFiles: ", "\nReading: ", "\nVectors: ", "\nMachine: ", "\nTime: ", "\nMemory"]
     {
@@ -332,6 +355,46 @@ fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
         assert!(line.chars().count() <= 100 || line.contains(root.to_str().unwrap()), "too wide: {line}");
         assert_eq!(line, line.trim_end(), "spaces at the end");
     }
+}
+
+#[test]
+fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_its_own() {
+    for documents in [1, 31, 32, 33, 70] {
+        let folder = folder_of(documents);
+        let (report, _) = report_on(folder.path());
+        assert_eq!(report.documents, documents);
+        let temporaries = region(&report, "HotArena");
+        assert_eq!(temporaries.allocation_count, compare::blocks(documents));
+        assert_eq!(temporaries, temporaries_of(documents));
+    }
+    // 32 × 32, 32 × 1 and 1 × 1 sums of 4 bytes.
+    let row = [
+        "  HotArena     4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
+        "  HotArena     0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
+    ];
+    let folder = folder_of(33);
+    let (_, text) = report_on(folder.path());
+    assert!(text.contains(row[0]), "{text}");
+    let (report, text) = run_on(&Options { top: 0, ..Options::new(folder.path()) });
+    assert!(text.contains(row[1]), "nothing is compared: {text}");
+    assert_eq!(region(&report, "HotArena"), AllocStats::default());
+}
+
+#[test]
+fn without_memory_for_the_temporaries_there_is_no_report_and_exit_code_1() {
+    let folder = folder_of(33);
+    let requests = |top: usize| {
+        let options = Options { top, ..Options::new(folder.path()) };
+        fault::fail_nth(usize::MAX, || run_on(&options)).1
+    };
+    let all = requests(10);
+    assert_eq!(all, requests(0) + 1, "comparing asks the system once, as the last of all: for the arena's chunk");
+    let mut out = Vec::new();
+    let (result, made) = fault::fail_nth(all - 1, || run(&Options::new(folder.path()), &mut out));
+    let error = result.expect_err("no report");
+    assert!(matches!(error, RunError::Memory(AllocError::OutOfMemory { requested: 4096, .. })), "{error:?}");
+    assert_eq!((error.exit_code(), made), (1, all));
+    assert!(out.is_empty());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The functions whose machine code tests/codegen.rs looks at: the kernels of the corpus example, and the hot paths of
-//! buffers in functions of their own.
+//! buffers and of the Hot Arena in functions of their own.
 
 #[path = "../../../examples/corpus/kernels.rs"]
 pub mod kernels;
+
+pub mod arena;
 
 use bhc_rts_alloc::SimdBuffer;
 

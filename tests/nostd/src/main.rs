@@ -1,5 +1,5 @@
 //! A program of pure `core`, to prove that the crate needs nothing else: typed buffers in a region over a static array,
-//! errors, statistics, dispatch and kernels. Exits with 42, or with the number of the check that failed.
+//! the Hot Arena, errors, statistics, dispatch and kernels. Exits with 42, or with the number of the check that failed.
 #![no_std]
 #![no_main]
 
@@ -13,6 +13,8 @@ use bhc_rts_alloc::{
     MemoryRegion, Place, SimdBuffer, SimdLevel, System, TypedRegion, alloc_aligned, checked_align_up,
     detect_simd_alignment, simd_kernel, with_alignment,
 };
+
+mod arena;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -159,6 +161,16 @@ impl AlignVisitor for Bytes {
 
 /// Text into a fixed array.
 struct Text([u8; 64], usize);
+impl Text {
+    fn new() -> Self {
+        Self([0; 64], 0)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let end = self.1 + text.len();
@@ -210,6 +222,11 @@ mod allocator {
 
     const SIZE: usize = 1 << 20;
 
+    /// How much of it is gone.
+    pub fn used() -> usize {
+        BUMP.1.load(Relaxed)
+    }
+
     #[repr(align(16))]
     struct Bump(UnsafeCell<[u8; SIZE]>, AtomicUsize);
 
@@ -259,9 +276,14 @@ fn work() -> Result<(), i32> {
     check(11, Alignment::Simd256.dispatch(Bytes).ok() == Some(32))?;
     check(12, with_alignment!(Alignment::Page, |A| A::BYTES) == 4096)?;
     check(13, detect_simd_alignment() >= Alignment::Simd128)?;
-    let mut text = Text([0; 64], 0);
+    let mut text = Text::new();
     write!(text, "{}", AllocError::UnsupportedAlignment(48)).map_err(|_| 14)?;
-    check(15, text.0.starts_with(b"an alignment of 48 bytes is not supported here"))
+    check(15, text.as_bytes() == b"an alignment of 48 bytes is not supported here")?;
+
+    arena::over_static_memory(&check)?;
+    #[cfg(feature = "alloc")]
+    arena::over_the_allocator(&check)?;
+    Ok(())
 }
 
 /// The entry of the program.
