@@ -6,6 +6,7 @@
 //!
 //! A row is added in a file of `rows`, and a new file to [`rows`].
 
+mod arenas;
 mod harness;
 mod rows;
 
@@ -17,7 +18,7 @@ use harness::args::{self, Request};
 use harness::{Plan, Row, measure, report};
 
 fn rows() -> Vec<Row> {
-    [rows::buffer::ROWS, rows::kernel::ROWS].into_iter().flatten().copied().collect()
+    [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS].into_iter().flatten().copied().collect()
 }
 
 fn main() -> ExitCode {

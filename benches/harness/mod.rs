@@ -72,6 +72,7 @@ impl Unit {
 #[derive(Clone, Copy, Debug)]
 pub enum Against {
     BestPeer,
+    /// The best of the peers whose names begin so: one peer, or one in several settings.
     Peer(&'static str),
 }
 
@@ -133,14 +134,33 @@ impl Contender {
     }
 
     /// `work` on one of `places`, another in each sample: for work whose speed depends on where its data happens to lie.
-    pub fn rotating<D: 'static>(mut places: Vec<D>, mut work: impl FnMut(&mut D) + 'static) -> Self {
+    pub fn rotating<D: 'static>(places: Vec<D>, mut work: impl FnMut(&mut D) + 'static) -> Self {
+        Self::in_turn(places, move |place, times| {
+            for _ in 0..times {
+                work(place);
+            }
+        })
+    }
+
+    /// `work` that does so many repetitions by itself, at most `batch` at a time, on places as in
+    /// [`rotating`](Self::rotating): for what is too short to be seen beside its end, or has to be cleared up.
+    pub fn batched<D: 'static>(places: Vec<D>, batch: u64, mut work: impl FnMut(&mut D, u64) + 'static) -> Self {
+        Self::in_turn(places, move |place, times| {
+            let mut left = times;
+            while left > 0 {
+                let count = left.min(batch);
+                work(place, count);
+                left -= count;
+            }
+        })
+    }
+
+    fn in_turn<D: 'static>(mut places: Vec<D>, mut work: impl FnMut(&mut D, u64) + 'static) -> Self {
         let mut next = 0;
         Self::timed(move |times| {
             let place = &mut places[next];
             let start = Instant::now();
-            for _ in 0..times {
-                work(place);
-            }
+            work(place, times);
             let took = start.elapsed();
             next = (next + 1) % places.len();
             took
@@ -198,9 +218,12 @@ impl Outcome {
     pub fn ratio(&self, against: Against) -> (f64, &'static str) {
         let peer = match against {
             Against::BestPeer => &self.peers[self.best],
-            Against::Peer(name) => {
-                self.peers.iter().find(|peer| peer.name == name).expect("a bar names one of its row's peers")
-            }
+            Against::Peer(name) => self
+                .peers
+                .iter()
+                .filter(|peer| peer.name.starts_with(name))
+                .min_by(|a, b| a.time.total_cmp(&b.time))
+                .expect("a bar names one of its row's peers"),
         };
         (peer.ratio, peer.name)
     }

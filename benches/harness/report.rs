@@ -21,12 +21,12 @@ pub fn print(outcome: &Outcome) {
     println!("{}  ours {} {unit}", outcome.row, figure(outcome.ours));
     for (i, peer) in outcome.peers.iter().enumerate() {
         let mark = if i == outcome.best { '*' } else { ' ' };
-        println!("  {mark} {:<12} {:>9} {unit}   ratio {}", peer.name, figure(peer.time), figure(peer.ratio));
+        println!("  {mark} {:<18} {:>9} {unit}   ratio {}", peer.name, figure(peer.time), figure(peer.ratio));
     }
     for bar in outcome.bars {
         let (ratio, peer) = outcome.ratio(bar.against);
         let verdict = if ratio <= bar.at_most { "met" } else { "MISSED" };
-        println!("    bar: <= {} x {peer}: {verdict} ({})", bar.at_most, figure(ratio));
+        println!("    bar: <= {} x {peer}: {verdict} ({ratio:.3})", bar.at_most);
     }
 }
 

@@ -1,4 +1,5 @@
 //! What is measured, one file per group of rows.
 
+pub mod arena;
 pub mod buffer;
 pub mod kernel;

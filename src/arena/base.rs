@@ -32,6 +32,13 @@ pub(super) const LARGEST: usize = 8 << 20;
 /// Sizes of blocks are multiples of this.
 pub(super) const GRANULE: usize = 64;
 
+/// Out of line, so that the sum is stored after a branch that is never taken, and not after one move more.
+#[cold]
+#[inline(never)]
+const fn saturated() -> usize {
+    usize::MAX
+}
+
 /// How chunks come and go: the backing region, without its type.
 pub(super) struct Backing {
     /// A block of so many bytes, aligned to [`chunk::CHUNK_ALIGN`].
@@ -42,7 +49,7 @@ pub(super) struct Backing {
 #[repr(C)]
 pub(super) struct Base {
     /// The arena's own frame.
-    pub(super) frame: Frame,
+    pub(super) frame: Frame<true>,
     pub(super) store: Store,
 }
 
@@ -52,7 +59,7 @@ pub(super) struct Store {
     gone_count: Cell<usize>,
     peak: Cell<usize>,
     /// Their bytes.
-    gone_bytes: Cell<usize>,
+    pub(super) gone_bytes: Cell<usize>,
     failed: Cell<usize>,
     /// A1.
     pub(super) head: Cell<Option<NonNull<Chunk>>>,
@@ -68,8 +75,10 @@ pub(super) struct Store {
     unit: usize,
     /// Sizes of blocks are multiples of this.
     granule: usize,
-    /// Whether each scope gets chunks of its own, which go back when it ends.
+    /// Whether each block gets a chunk of its own, and those of a scope go back when it ends.
     pub(super) isolate: bool,
+    /// The list has one chunk, which the arena's own frame is in and may fill; no mark is open. If in doubt, `false`.
+    pub(super) single: Cell<bool>,
     backing: &'static Backing,
 }
 
@@ -97,6 +106,7 @@ impl Store {
             unit,
             granule: policy.granule,
             isolate: policy.isolate,
+            single: Cell::new(false),
             backing,
         }
     }
@@ -122,13 +132,23 @@ impl Store {
         self.gone_bytes.set(self.gone_bytes.get().saturating_add(bytes));
     }
 
+    /// As [`retire`](Self::retire), for one block, after `gone` bytes.
+    #[inline(always)]
+    pub(super) fn retire_after(&self, gone: usize, bytes: usize) {
+        self.retire(1, 0);
+        self.gone_bytes.set(match gone.checked_add(bytes) {
+            Some(gone) => gone,
+            None => saturated(),
+        });
+    }
+
     #[cold]
     pub(super) fn count_failure(&self) {
         self.failed.set(self.failed.get().saturating_add(1));
     }
 
     /// The statistics, as seen from a frame.
-    pub(super) fn stats(&self, frame: &Frame) -> AllocStats {
+    pub(super) fn stats<const IN_MEMORY: bool>(&self, frame: &Frame<IN_MEMORY>) -> AllocStats {
         let (live, gone) = (frame.live(), self.gone_bytes.get());
         AllocStats {
             total_allocated: gone.saturating_add(live),
@@ -186,6 +206,28 @@ impl Store {
             .sum()
     }
 
+    /// Puts the largest chunk at the start of the list.
+    fn largest_first(&self) {
+        // SAFETY: A1.
+        let size = |chunk: NonNull<Chunk>| unsafe { (*chunk.as_ptr()).end - chunk.addr().get() };
+        let mut largest = &self.head;
+        let mut link = &self.head;
+        while let Some(chunk) = link.get() {
+            if largest.get().is_some_and(|largest| size(chunk) > size(largest)) {
+                largest = link;
+            }
+            // SAFETY: A1.
+            link = unsafe { &(*chunk.as_ptr()).next };
+        }
+        if let Some(chunk) = largest.get() {
+            // SAFETY: A1.
+            let next = unsafe { &(*chunk.as_ptr()).next };
+            largest.set(next.get());
+            next.set(self.head.get());
+            self.head.set(Some(chunk));
+        }
+    }
+
     /// The link after a chunk, or the list's head.
     ///
     /// # Safety
@@ -212,15 +254,19 @@ impl Policy {
 }
 
 impl Base {
-    /// The slow path of the arena's own frame: takes a block from another chunk, unless a scope is open.
+    /// The slow path of the arena's own frame: takes a block from another chunk, unless a scope is open. `balance` is that of the
+    /// frame, which changes nothing; but as it is handed over here, the compiler has to read it before it knows whether the
+    /// fast path will do, and cannot make one `add` to memory of reading and writing it. A chain of those takes seven
+    /// cycles a link, one of loads and stores two, as the CPU renames them.
     ///
     /// # Safety
     /// `base` is live, with provenance for the whole arena. The size is not zero.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn take_slowly(base: NonNull<Self>, layout: Layout) -> Option<NonNull<u8>> {
+    pub(super) unsafe fn take_slowly(base: NonNull<Self>, layout: Layout, balance: usize) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
         let Self { frame, store } = unsafe { &*base.as_ptr() };
+        frame.balance.set(balance);
         if frame.limit.get() == CLOSED {
             store.count_failure();
             return None;
@@ -257,8 +303,10 @@ impl Base {
                 if let Some(after) = after {
                     (*after.as_ptr()).left_at.set(cursor);
                 }
-                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit: end })
+                let limit = if store.isolate { next } else { end };
+                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit })
             };
+            store.single.set(false);
             let first = store.link_after(after);
             let mut link = first;
             while let Some(chunk) = link.get() {
@@ -299,7 +347,7 @@ impl Base {
         let allowed = store.limit - store.held.get();
         let least = checked_align_up(least, store.granule).filter(|size| *size <= allowed)?;
         let regular = store.regular.get();
-        let preferred = if exact { least } else { regular.max(least).min(allowed) };
+        let preferred = if exact || store.isolate { least } else { regular.max(least).min(allowed) };
         let obtain = |size: usize| {
             chunk::block_layout(size)?;
             // SAFETY: the caller's promise; the size makes a layout.
@@ -382,7 +430,11 @@ impl Base {
     /// # Safety
     /// `base` is live, with provenance for the whole arena; nothing that was allocated by `above` is used any more.
     #[inline(always)]
-    pub(super) unsafe fn close(base: NonNull<Self>, above: &Frame, below: &Frame) -> Option<NonNull<Chunk>> {
+    pub(super) unsafe fn close<const ABOVE: bool, const BELOW: bool>(
+        base: NonNull<Self>,
+        above: &Frame<ABOVE>,
+        below: &Frame<BELOW>,
+    ) -> Option<NonNull<Chunk>> {
         // SAFETY: the caller's promise.
         unsafe {
             let store = &(*base.as_ptr()).store;
@@ -468,7 +520,7 @@ impl Base {
     }
 
     /// Ends all frames: everything allocated is gone. The chunks stay, the largest first, so that what is allocated next
-    /// has as much room as there is in one piece; those of isolated scopes go back.
+    /// has as much room as there is in one piece; where scopes are isolated, all but the first go back.
     ///
     /// # Safety
     /// `base` is live, with provenance for the whole arena, of minimum alignment `unit`; nothing that was allocated is used any more.
@@ -477,24 +529,16 @@ impl Base {
         // SAFETY: the caller's promise.
         unsafe {
             let Self { frame, store } = &*base.as_ptr();
-            store.saw_live(frame.live());
-            store.retire(frame.count.get(), frame.live());
-            let several = store.head.get().is_some_and(|head| (*head.as_ptr()).next.get().is_some());
-            if several || cfg!(any(debug_assertions, bhc_asan)) {
-                Self::reset_chunks(base);
+            if !store.single.get() || cfg!(any(debug_assertions, bhc_asan)) {
+                return Self::reset_slowly(base);
             }
+            let live = frame.live();
+            store.saw_live(live);
+            store.retire(frame.count.get(), live);
             frame.count.set(0);
-            frame.start_chunk.set(None);
-            frame.start.set(0);
-            if let Some(head) = store.head.get() {
-                let data = Chunk::data(head, unit);
-                frame.cursor.set(data);
-                frame.zero.set(data.addr().get());
-                // Only where they change: one store of cursor and limit together would be slow to load the cursor from.
-                if frame.chunk.get() != Some(head) || frame.limit.get() != (*head.as_ptr()).end {
-                    frame.chunk.set(Some(head));
-                    frame.limit.set((*head.as_ptr()).end);
-                }
+            if let Some(chunk) = frame.chunk.get() {
+                // The limit stays, and is not written: one store of cursor and limit together would be slow to load from.
+                frame.move_to(Chunk::data(chunk, unit), 0);
             }
         }
     }
@@ -503,29 +547,24 @@ impl Base {
     /// As for [`reset`](Self::reset).
     #[cold]
     #[inline(never)]
-    unsafe fn reset_chunks(base: NonNull<Self>) {
+    unsafe fn reset_slowly(base: NonNull<Self>) {
         // SAFETY: the caller's promise; A1.
         unsafe {
             let Self { frame, store } = &*base.as_ptr();
+            store.saw_live(frame.live());
+            store.retire(frame.count.get(), frame.live());
             Self::abandon(base, None, 0, frame.chunk.get(), frame.address());
+            frame.count.set(0);
+            frame.floor.set(0);
+            frame.start_chunk.set(None);
+            frame.start.set(0);
             if store.isolate {
-                // The first was there before any scope if a capacity was asked for.
                 Self::release_after(base, store.head.get());
             }
-            let size = |chunk: NonNull<Chunk>| (*chunk.as_ptr()).end - chunk.addr().get();
-            let mut largest = &store.head;
-            let mut link = &store.head;
-            while let Some(chunk) = link.get() {
-                if largest.get().is_some_and(|largest| size(chunk) > size(largest)) {
-                    largest = link;
-                }
-                link = &(*chunk.as_ptr()).next;
-            }
-            if let Some(chunk) = largest.get() {
-                let next = &(*chunk.as_ptr()).next;
-                largest.set(next.get());
-                next.set(store.head.get());
-                store.head.set(Some(chunk));
+            store.largest_first();
+            if let Some(head) = store.head.get() {
+                frame.enter(head, 0, store.unit, store.isolate);
+                store.single.set((*head.as_ptr()).next.get().is_none() && !store.isolate);
             }
         }
     }

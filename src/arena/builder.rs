@@ -68,8 +68,9 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
         self
     }
 
-    /// Whether each scope and each mark gets chunks of its own, which go back to the backing when it ends. For finding use of
-    /// memory after its scope: a sanitizer, a hardened `malloc` or an unmapped page then notices it. Slow.
+    /// Whether every block gets a chunk of its own, and those of a scope or a mark go back to the backing when it ends. For
+    /// finding use of memory after its scope: a sanitizer, a hardened `malloc` or an unmapped page then notices it. Slow, and no
+    /// block grows in place.
     pub fn isolate_scopes(mut self, isolate: bool) -> Self {
         self.policy.isolate = isolate;
         self
@@ -147,7 +148,7 @@ impl<A: KnownAlign> HotArenaBuilder<A> {
     /// ```
     #[must_use]
     pub fn over(self, memory: &mut [MaybeUninit<u8>]) -> HotArena<A, CallerMemory<'_>> {
-        let arena = HotArena::made_of(self.policy, CallerMemory(PhantomData));
+        let arena = HotArena::made_of(Policy::DEFAULT, CallerMemory(PhantomData));
         let size = memory.len();
         // SAFETY: the caller's memory is the arena's for as long as it lives, and no chunk goes back.
         unsafe {

@@ -44,8 +44,9 @@ pub(super) const fn place(
 /// For a `limit` of at most [`MAX_ADDRESS`], and a cursor likewise.
 #[inline(always)]
 const fn place_low(cursor: usize, limit: usize, size: usize, align: usize, unit: usize) -> Option<(usize, usize)> {
-    let start = cursor.wrapping_add(align - 1) & align.wrapping_neg();
-    let end = start.wrapping_add(align_up(size, unit));
+    let before = cursor.wrapping_sub(1) | (align - 1);
+    let start = before.wrapping_add(1);
+    let end = before.wrapping_add(size.wrapping_sub(1) | (unit - 1)).wrapping_add(2);
     if end <= limit { Some((start, end)) } else { None }
 }
 

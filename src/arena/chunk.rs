@@ -83,11 +83,14 @@ impl Chunk {
     ///
     /// # Safety
     /// A live chunk, made with this unit.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn data(chunk: NonNull<Self>, unit: usize) -> NonNull<u8> {
         // SAFETY: within the block (C1, C2).
         unsafe {
             let after = chunk.add(1).cast::<u8>();
+            if unit <= CHUNK_ALIGN {
+                return after; // the header is whole units of that
+            }
             after.add(align_up(after.addr().get(), unit) - after.addr().get())
         }
     }

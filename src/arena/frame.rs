@@ -7,8 +7,8 @@
 //!
 //! Invariants, with `unit` = the arena's minimum alignment:
 //! * F1. `cursor` is a multiple of `unit`.
-//! * F2. `limit` is the end of `chunk`, or the cursor's own address (nothing fits), or [`CLOSED`]; without a chunk, nothing fits.
-//!   From the cursor to the limit the chunk is nobody's.
+//! * F2. `limit` is the end of `chunk`, or the cursor's own address (nothing fits: without a chunk, and always where scopes are
+//!   isolated), or [`CLOSED`]. From the cursor to the limit the chunk is nobody's.
 //! * F3. All blocks of this frame that are live lie in `chunk` below the cursor, or in chunks of the list from
 //!   `start_chunk` to `chunk`; in `start_chunk` they lie at or above `start`.
 //! * F4. `cursor - zero` is the sum of the sizes of all live blocks, those of the frames below included, as they were requested.
@@ -28,7 +28,7 @@ use core::ptr::NonNull;
 
 use super::base::Base;
 use super::bump::place;
-use super::chunk::{Chunk, same};
+use super::chunk::Chunk;
 use crate::align::{KnownAlign, align_up, is_aligned};
 use crate::error::AllocError;
 use crate::os::poison;
@@ -39,7 +39,7 @@ pub(super) const CLOSED: usize = 0;
 
 #[derive(Clone, Debug)]
 #[repr(C)]
-pub(super) struct Frame {
+pub(super) struct Frame<const IN_MEMORY: bool> {
     /// Where the next block starts, if its alignment allows. F1.
     pub(super) cursor: Cell<NonNull<u8>>,
     /// The address up to which there is room. F2.
@@ -47,15 +47,17 @@ pub(super) struct Frame {
     /// Live blocks, with those of the frames below.
     pub(super) count: Cell<usize>,
     pub(super) chunk: Cell<Option<NonNull<Chunk>>>,
-    /// F4. Wraps around.
-    pub(super) zero: Cell<usize>,
+    /// F4: what is live; of the arena's own frame, [the cursor less that](Self::live).
+    pub(super) balance: Cell<usize>,
+    /// The address from which on blocks of `chunk` are this frame's: `start` in `start_chunk`, and 0 in others.
+    pub(super) floor: Cell<usize>,
     /// F3. `None`: all blocks are this frame's.
     pub(super) start_chunk: Cell<Option<NonNull<Chunk>>>,
     /// F3.
     pub(super) start: Cell<usize>,
 }
 
-impl Frame {
+impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
     /// Of an arena without a chunk.
     pub(super) const fn new(unit: usize) -> Self {
         let nowhere = dangling(unit);
@@ -64,7 +66,8 @@ impl Frame {
             limit: Cell::new(unit),
             count: Cell::new(0),
             chunk: Cell::new(None),
-            zero: Cell::new(unit),
+            balance: Cell::new(if IN_MEMORY { unit } else { 0 }),
+            floor: Cell::new(0),
             start_chunk: Cell::new(None),
             start: Cell::new(0),
         }
@@ -78,13 +81,15 @@ impl Frame {
     /// The sizes of all live blocks together, in bytes.
     #[inline(always)]
     pub(super) fn live(&self) -> usize {
-        self.address().wrapping_sub(self.zero.get())
+        let balance = self.balance.get();
+        if IN_MEMORY { self.address().wrapping_sub(balance) } else { balance }
     }
 
-    /// So many bytes between zero and the cursor are no live block's.
+    /// Puts the cursor somewhere else, and says what is live then.
     #[inline(always)]
-    fn waste(&self, bytes: usize) {
-        self.zero.set(self.zero.get().wrapping_add(bytes));
+    pub(super) fn move_to(&self, cursor: NonNull<u8>, live: usize) {
+        self.cursor.set(cursor);
+        self.balance.set(if IN_MEMORY { cursor.addr().get().wrapping_sub(live) } else { live });
     }
 
     /// Bytes between the cursor and the limit.
@@ -96,22 +101,25 @@ impl Frame {
     /// What the limit is when the frame is not closed. F2.
     pub(super) fn full_limit(&self, isolate: bool) -> usize {
         match self.chunk.get() {
-            // Isolated, and nothing allocated yet.
-            Some(chunk) if isolate && self.start_chunk.get() == Some(chunk) => self.address(),
             // SAFETY: a frame's chunk is live.
-            Some(chunk) => unsafe { (*chunk.as_ptr()).end },
-            None => self.address(),
+            Some(chunk) if !isolate => unsafe { (*chunk.as_ptr()).end },
+            _ => self.address(),
         }
     }
 
     /// A frame on top of this one, with `limit` as its limit.
     #[inline(always)]
-    pub(super) fn open(&self, limit: usize) -> Self {
-        let above = self.clone();
-        above.limit.set(limit);
-        above.start_chunk.set(self.chunk.get());
-        above.start.set(self.address());
-        above
+    pub(super) fn open(&self, limit: usize) -> Frame<false> {
+        Frame {
+            cursor: self.cursor.clone(),
+            limit: Cell::new(limit),
+            count: self.count.clone(),
+            chunk: self.chunk.clone(),
+            balance: Cell::new(self.live()),
+            floor: Cell::new(self.address()),
+            start_chunk: self.chunk.clone(),
+            start: Cell::new(self.address()),
+        }
     }
 
     /// Becomes a copy of another frame.
@@ -121,7 +129,8 @@ impl Frame {
         self.limit.set(by.limit.get());
         self.count.set(by.count.get());
         self.chunk.set(by.chunk.get());
-        self.zero.set(by.zero.get());
+        self.balance.set(by.balance.get());
+        self.floor.set(by.floor.get());
         self.start_chunk.set(by.start_chunk.get());
         self.start.set(by.start.get());
     }
@@ -130,18 +139,18 @@ impl Frame {
     ///
     /// # Safety
     /// A chunk of the arena of which nothing is in use, made with `unit`.
-    pub(super) unsafe fn enter(&self, chunk: NonNull<Chunk>, live: usize, unit: usize) {
+    pub(super) unsafe fn enter(&self, chunk: NonNull<Chunk>, live: usize, unit: usize, isolate: bool) {
         // SAFETY: the caller's promise.
-        let (data, end) = unsafe { (Chunk::data(chunk, unit), (*chunk.as_ptr()).end) };
-        self.cursor.set(data);
-        self.limit.set(end);
+        self.move_to(unsafe { Chunk::data(chunk, unit) }, live);
         self.chunk.set(Some(chunk));
-        self.zero.set(data.addr().get().wrapping_sub(live));
+        self.floor.set(0);
+        self.limit.set(self.full_limit(isolate));
     }
 
-    /// The fast path: takes a block from the current chunk. The size is not zero.
+    /// The fast path: takes a block from the current chunk. The size is not zero. `balance` is [`balance`](Self::balance), read
+    /// before: see [`Base::take_slowly`].
     #[inline(always)]
-    pub(super) fn bump<A: KnownAlign>(&self, layout: Layout) -> Option<NonNull<u8>> {
+    pub(super) fn bump<A: KnownAlign>(&self, layout: Layout, balance: usize) -> Option<NonNull<u8>> {
         let cursor = self.cursor.get();
         // SAFETY: F1.
         unsafe { assert_unchecked(cursor.addr().get() & (A::BYTES - 1) == 0) };
@@ -150,7 +159,9 @@ impl Frame {
         let (start, end) = unsafe { (NonZero::new_unchecked(start), NonZero::new_unchecked(end)) };
         self.cursor.set(cursor.with_addr(end));
         self.count.set(self.count.get().wrapping_add(1));
-        self.waste((end.get() - layout.size()) - cursor.addr().get());
+        let live = layout.size();
+        let more = if IN_MEMORY { end.get() - cursor.addr().get() - live } else { live };
+        self.balance.set(balance.wrapping_add(more));
         let block = cursor.with_addr(start);
         // SAFETY: below the limit in the chunk, and nobody's (F2).
         unsafe { poison::in_use(block, layout.size()) };
@@ -167,10 +178,10 @@ impl Frame {
         // SAFETY: `base` is live as long as any frame of it.
         let next = unsafe { Base::next_chunk(base, self.chunk.get(), self.address(), size, layout.align()) };
         self.chunk.set(Some(next.chunk?));
-        self.cursor.set(next.cursor);
+        self.floor.set(0);
+        self.move_to(next.cursor, live.wrapping_add(size));
         self.limit.set(next.limit);
         self.count.set(self.count.get().wrapping_add(1));
-        self.zero.set(self.address().wrapping_sub(live.wrapping_add(size)));
         Some(next.block)
     }
 
@@ -189,7 +200,7 @@ impl Frame {
     fn is_last(&self, block: NonNull<u8>, size: usize, unit: usize) -> bool {
         // The address of a live block and its size do not overflow.
         block.addr().get().wrapping_add(align_up(size, unit)) == self.address()
-            && (!same(self.chunk.get(), self.start_chunk.get()) || block.addr().get() >= self.start.get())
+            && block.addr().get() >= self.floor.get()
     }
 
     /// Frees a block. The last one is reclaimed; another one of this frame is counted as freed; one of a frame below is left
@@ -212,31 +223,23 @@ impl Frame {
         store.saw_live(self.live());
         store.retire(1, size);
         self.count.set(self.count.get().wrapping_sub(1));
-        if last {
-            // The gap before the block stays waste. The block starts at a multiple of the unit, since the cursor did.
-            self.waste(size.wrapping_sub(align_up(size, A::BYTES)));
-            self.cursor.set(block);
-        } else {
-            self.waste(size);
-        }
+        // The block starts at a multiple of the unit, since the cursor did. The gap before it stays.
+        self.move_to(if last { block } else { self.cursor.get() }, self.live().wrapping_sub(size));
         // SAFETY: the caller's promise.
         unsafe { poison::freed(block, size) };
     }
 
-    /// Takes a block, from this chunk or another. `IN_MEMORY`: this is the arena's own frame.
+    /// Takes a block, from this chunk or another.
     #[inline(always)]
-    pub(super) fn take<A: KnownAlign, const IN_MEMORY: bool>(
-        &self,
-        base: NonNull<Base>,
-        layout: Layout,
-    ) -> Option<NonNull<u8>> {
+    pub(super) fn take<A: KnownAlign>(&self, base: NonNull<Base>, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
             return Some(dangling(layout.align()));
         }
-        match self.bump::<A>(layout) {
+        let balance = self.balance.get();
+        match self.bump::<A>(layout, balance) {
             Some(block) => Some(block),
             // SAFETY: `base` is live as long as any frame of it, and this is its frame.
-            None if IN_MEMORY => unsafe { Base::take_slowly(base, layout) },
+            None if IN_MEMORY => unsafe { Base::take_slowly(base, layout, balance) },
             None => self.advance(base, layout),
         }
     }
@@ -247,7 +250,7 @@ impl Frame {
     /// # Safety
     /// A live block of this arena with its layout (or of no size); on `Some` it is not used afterwards.
     #[inline(always)]
-    pub(super) unsafe fn resize<A: KnownAlign, const IN_MEMORY: bool>(
+    pub(super) unsafe fn resize<A: KnownAlign>(
         &self,
         base: NonNull<Base>,
         block: NonNull<u8>,
@@ -256,60 +259,63 @@ impl Frame {
     ) -> Option<NonNull<u8>> {
         // SAFETY: `base` is live as long as any frame of it.
         let store = unsafe { &(*base.as_ptr()).store };
-        let stays = old.size() != 0
-            && new.size() != 0
-            && (new.align() <= old.align() || is_aligned(block.addr().get(), new.align()));
-        if stays && self.is_last(block, old.size(), A::BYTES) {
-            // The start is a multiple of the unit and stays where it is.
-            if let Some((_, end)) = place(block.addr().get(), self.limit.get(), new.size(), 1, A::BYTES) {
-                if new.size() < old.size() {
-                    store.saw_live(self.live());
-                }
-                store.retire(1, old.size());
-                let rounding = |size: usize| align_up(size, A::BYTES) - size;
-                self.waste(rounding(new.size()).wrapping_sub(rounding(old.size())));
-                // SAFETY: at or above the block's start.
-                self.cursor.set(block.with_addr(unsafe { NonZero::new_unchecked(end) }));
-                // SAFETY: the old block is the caller's, and what follows it up to the limit is nobody's (F2).
-                unsafe {
-                    if new.size() < old.size() {
-                        poison::freed(block.add(new.size()), old.size() - new.size());
-                    } else {
-                        poison::in_use(block, new.size());
-                    }
-                }
-                return Some(block);
-            }
+        // Read here, and handed to the slow path, for the reason at `Base::take_slowly`.
+        let (balance, gone) = (self.balance.get(), store.gone_bytes.get());
+        if old.size() != 0
+            && new.size() >= old.size()
+            && self.is_last(block, old.size(), A::BYTES)
+            && (new.align() <= old.align() || is_aligned(block.addr().get(), new.align()))
+            && let Some((_, end)) = place(block.addr().get(), self.limit.get(), new.size(), 1, A::BYTES)
+        {
+            let more = new.size() - old.size();
+            let consumed = end - self.address();
+            self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
+            store.retire_after(gone, old.size());
+            // SAFETY: at or above the block's start.
+            self.cursor.set(block.with_addr(unsafe { NonZero::new_unchecked(end) }));
+            // SAFETY: the old block is the caller's, and what follows it up to the limit is nobody's (F2).
+            unsafe { poison::in_use(block, new.size()) };
+            return Some(block);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.resize_slowly::<A, IN_MEMORY>(base, block, old, new, stays) }
+        unsafe { self.resize_slowly::<A>(base, block, old, new, balance, gone) }
     }
 
-    /// What is not the last block, or does not fit where it is. `stays`: it may keep its address.
+    /// What gets smaller, is not the last block, or does not fit where it is. `balance` and `gone` are what they are.
     ///
     /// # Safety
     /// As for [`resize`](Self::resize).
     #[cold]
     #[inline(never)]
-    unsafe fn resize_slowly<A: KnownAlign, const IN_MEMORY: bool>(
+    unsafe fn resize_slowly<A: KnownAlign>(
         &self,
         base: NonNull<Base>,
         block: NonNull<u8>,
         old: Layout,
         new: Layout,
-        stays: bool,
+        balance: usize,
+        gone: usize,
     ) -> Option<NonNull<u8>> {
-        if stays && new.size() <= old.size() && self.owns(block) {
-            // SAFETY: `base` is live as long as any frame of it.
-            let store = unsafe { &(*base.as_ptr()).store };
+        // SAFETY: `base` is live as long as any frame of it.
+        let store = unsafe { &(*base.as_ptr()).store };
+        self.balance.set(balance);
+        store.gone_bytes.set(gone);
+        let stays = new.size() != 0
+            && new.size() <= old.size()
+            && (new.align() <= old.align() || is_aligned(block.addr().get(), new.align()));
+        let last = self.is_last(block, old.size(), A::BYTES);
+        if stays && (last || self.owns(block)) {
+            let less = old.size() - new.size();
             store.saw_live(self.live());
             store.retire(1, old.size());
-            self.waste(old.size() - new.size());
+            // SAFETY: in whole units the new size is at most the old one, at whose end the cursor stands if this is the last.
+            let cursor = if last { unsafe { block.add(align_up(new.size(), A::BYTES)) } } else { self.cursor.get() };
+            self.move_to(cursor, self.live().wrapping_sub(less));
             // SAFETY: the end of the caller's block.
-            unsafe { poison::freed(block.add(new.size()), old.size() - new.size()) };
+            unsafe { poison::freed(block.add(new.size()), less) };
             return Some(block);
         }
-        let moved = self.take::<A, IN_MEMORY>(base, new)?;
+        let moved = self.take::<A>(base, new)?;
         // SAFETY: two blocks of at least that size, which do not overlap; the old one is the caller's to free.
         unsafe {
             moved.copy_from_nonoverlapping(block, old.size().min(new.size()));

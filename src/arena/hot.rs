@@ -165,7 +165,8 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     pub(super) unsafe fn adopt(&self, chunk: NonNull<Chunk>) {
         self.store().head.set(Some(chunk));
         // SAFETY: the caller's promise.
-        unsafe { self.frame().enter(chunk, 0, A::BYTES) };
+        unsafe { self.frame().enter(chunk, 0, A::BYTES, self.store().isolate) };
+        self.store().single.set(!self.store().isolate);
     }
 
     /// The base, with provenance for all of the arena.
@@ -184,7 +185,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     }
 
     #[inline(always)]
-    pub(super) const fn frame(&self) -> &Frame {
+    pub(super) const fn frame(&self) -> &Frame<true> {
         &self.base.frame
     }
 
@@ -200,9 +201,10 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         if layout.size() == 0 {
             return dangling(layout.align());
         }
-        match self.frame().bump::<A>(layout) {
+        let balance = self.frame().balance.get();
+        match self.frame().bump::<A>(layout, balance) {
             Some(block) => block,
-            None => self.take_or_refuse(layout),
+            None => self.take_or_refuse(layout, balance),
         }
     }
 
@@ -210,9 +212,9 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn take_or_refuse(&self, layout: Layout) -> NonNull<u8> {
+    fn take_or_refuse(&self, layout: Layout, balance: usize) -> NonNull<u8> {
         // SAFETY: the arena is live, with its own frame; the fast path has dealt with size zero.
-        match unsafe { Base::take_slowly(self.base(), layout) } {
+        match unsafe { Base::take_slowly(self.base(), layout, balance) } {
             Some(block) => block,
             None => self.refuse(layout),
         }
@@ -220,14 +222,14 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
 
     #[inline(always)]
     pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame().take::<A, true>(self.base(), layout)
+        self.frame().take::<A>(self.base(), layout)
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn refusal(&self, layout: Layout) -> AllocError {
         let frame = self.frame();
-        Frame::refusal(frame.limit.get() == CLOSED, layout.size(), frame.remaining())
+        Frame::<true>::refusal(frame.limit.get() == CLOSED, layout.size(), frame.remaining())
     }
 
     #[cold]
@@ -381,7 +383,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     #[inline(always)]
     pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        unsafe { self.frame().resize::<A, true>(self.base(), block, old, new) }
+        unsafe { self.frame().resize::<A>(self.base(), block, old, new) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::region::MemoryRegion;
 #[derive(Debug)]
 #[must_use = "what is allocated after a mark is freed when the mark is released"]
 pub struct Mark {
-    below: Frame,
+    below: Frame<true>,
 }
 
 impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
@@ -37,8 +37,9 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     pub fn mark(&self) -> Mark {
         let frame = self.frame();
         let below = frame.clone();
-        let above = below.open(if self.store().isolate { below.address() } else { below.limit.get() });
-        frame.limit.set(above.limit.get());
+        let above = below.open(below.limit.get());
+        self.store().single.set(false);
+        frame.floor.set(above.floor.get());
         frame.start_chunk.set(above.start_chunk.get());
         frame.start.set(above.start.get());
         Mark { below }
@@ -58,7 +59,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
             let first = Base::close(base, frame, &below);
             frame.replace(&below);
             if let Some(first) = first {
-                frame.enter(first, frame.live(), A::BYTES);
+                frame.enter(first, frame.live(), A::BYTES, self.store().isolate);
             }
         }
     }

@@ -68,7 +68,7 @@ use crate::stats::AllocStats;
 /// assert_eq!(total, 10);
 /// ```
 pub struct Scope<'s, 'env: 's, A: KnownAlign = Align<8>> {
-    frame: Frame,
+    frame: Frame<false>,
     base: NonNull<Base>,
     _scope: PhantomData<&'s mut &'s ()>,
     _env: PhantomData<&'env mut &'env ()>,
@@ -123,16 +123,14 @@ impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
 #[inline(always)]
 unsafe fn open<'env, A: KnownAlign, X, const ON_ARENA: bool>(
     base: NonNull<Base>,
-    below: &Frame,
+    below: &Frame<ON_ARENA>,
     body: impl for<'s> FnOnce(&mut Scope<'s, 'env, A>) -> X,
 ) -> X {
     let limit = below.limit.get();
     if ON_ARENA {
         below.limit.set(CLOSED);
     }
-    // SAFETY: the caller's promise.
-    let isolate = unsafe { (*base.as_ptr()).store.isolate };
-    let frame = below.open(if isolate { below.address() } else { limit });
+    let frame = below.open(limit);
     let scope = Scope { frame, base, _scope: PhantomData, _env: PhantomData, _align: PhantomData };
     let (live, count, chunk) = (below.live(), below.count.get(), below.chunk.get());
     let mut open = Open::<A, ON_ARENA> { scope, live, count, chunk };
@@ -143,7 +141,7 @@ unsafe fn open<'env, A: KnownAlign, X, const ON_ARENA: bool>(
         core::mem::forget(open);
         below.limit.set(limit);
         if let Some(first) = first {
-            below.enter(first, below.live(), A::BYTES);
+            below.enter(first, below.live(), A::BYTES, (*base.as_ptr()).store.isolate);
         }
     }
     result
@@ -192,12 +190,12 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
 
     #[inline(always)]
     pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame.take::<A, false>(self.base, layout)
+        self.frame.take::<A>(self.base, layout)
     }
 
     #[inline(always)]
     pub(super) fn refusal(&self, layout: Layout) -> AllocError {
-        Frame::refusal(false, layout.size(), self.frame.remaining())
+        Frame::<false>::refusal(false, layout.size(), self.frame.remaining())
     }
 
     #[inline(always)]
@@ -211,7 +209,7 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
     #[inline(always)]
     pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        unsafe { self.frame.resize::<A, false>(self.base, block, old, new) }
+        unsafe { self.frame.resize::<A>(self.base, block, old, new) }
     }
 
     /// Ends the growth of a buffer: its elements live as long as the scope, its spare capacity is given back where nothing was
@@ -270,7 +268,7 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
 #[inline(never)]
 #[track_caller]
 fn refuse(requested: usize, available: usize) -> ! {
-    crate::error::refuse(&Frame::refusal(false, requested, available))
+    crate::error::refuse(&Frame::<false>::refusal(false, requested, available))
 }
 
 impl<A: KnownAlign> fmt::Debug for Scope<'_, '_, A> {

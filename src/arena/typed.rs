@@ -147,7 +147,12 @@ macro_rules! typed_allocation {
             #[inline(always)]
             #[track_caller]
             pub fn alloc_box<$($on_method,)? T>(&$($on_method)? self, value: T) -> ArenaBox<$life, T> {
-                ArenaBox::new(self.alloc(ManuallyDrop::new(value)))
+                let block = self.alloc_layout(Layout::new::<T>()).cast::<ManuallyDrop<T>>();
+                // SAFETY: as in `alloc`. Written only now, so that a panic before drops the value.
+                unsafe {
+                    block.write(ManuallyDrop::new(value));
+                    ArenaBox::new(&mut *block.as_ptr())
+                }
             }
 
             /// As [`alloc_box`](Self::alloc_box).
