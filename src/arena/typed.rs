@@ -263,7 +263,10 @@ macro_rules! typed_allocation {
                 len: usize,
                 make: impl FnMut(usize) -> T,
             ) -> &$life mut [T] {
-                or_panic(self.try_alloc_slice_fill_with(len, make))
+                let or_panics = |arena: &&Self, layout| Ok(arena.alloc_layout(layout));
+                let buffer = or_panic(here(self).from_fn_in_block(len, make, or_panics));
+                // SAFETY: blocks of this region live so long.
+                unsafe { keep(buffer) }
             }
 
             /// As [`alloc_slice_fill_with`](Self::alloc_slice_fill_with).

@@ -4,8 +4,10 @@
 //! compile time that the region can give the alignment. The functions of the same names on [`SimdBuffer`] are short for
 //! `Place::new().…`.
 
+use core::alloc::Layout;
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 use bytemuck::Zeroable;
 
@@ -124,8 +126,20 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// # Errors
     /// As [`try_with_capacity`](Self::try_with_capacity); then `make` was not called.
     #[inline]
-    pub fn try_from_fn<T>(self, len: usize, mut make: impl FnMut(usize) -> T) -> AllocResult<SimdBuffer<T, A, R>> {
-        let mut buffer = SimdBuffer::obtain(self.spec, self.region, len, R::alloc)?;
+    pub fn try_from_fn<T>(self, len: usize, make: impl FnMut(usize) -> T) -> AllocResult<SimdBuffer<T, A, R>> {
+        self.from_fn_in_block(len, make, R::alloc)
+    }
+
+    /// As [`try_from_fn`](Self::try_from_fn), in the block that `alloc` gives: a region may have a form that does not fail,
+    /// and then the compiler need not keep what is needed only if it does.
+    #[inline]
+    pub(crate) fn from_fn_in_block<T>(
+        self,
+        len: usize,
+        mut make: impl FnMut(usize) -> T,
+        alloc: impl FnOnce(&R, Layout) -> AllocResult<NonNull<u8>>,
+    ) -> AllocResult<SimdBuffer<T, A, R>> {
+        let mut buffer = SimdBuffer::obtain(self.spec, self.region, len, alloc)?;
         let mut filler = Filler::new(&mut buffer);
         for index in 0..len {
             // SAFETY: there is room for `len`.

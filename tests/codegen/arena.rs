@@ -56,20 +56,24 @@ fn uses_stack(instruction: &Instruction) -> bool {
 }
 
 fn aligns(instruction: &Instruction) -> bool {
-    ["and", "neg", "shr", "shl"].iter().any(|name| instruction.mnemonic.starts_with(name))
+    ["and", "or", "neg", "shr", "shl"].iter().any(|name| instruction.mnemonic.starts_with(name))
 }
 
 #[test]
 fn a_value_outside_scopes_costs_eight_instructions() {
     let Some(assembly) = assembly() else { return };
-    // `alloc_in`: a scope that was handed on is in memory as an arena is.
-    for name in ["alloc_word", "try_alloc_word", "alloc_in"] {
+    for name in ["alloc_word", "try_alloc_word"] {
         let function = probe(assembly, name);
         let path = fast_path(function);
         // Load, add, compare, jump, store the cursor, count, store the value, return.
         assert!(path.len() <= 8, "{name}: {} instructions:\n{function}", path.len());
         assert_eq!(count(&path, stores), 3, "{name}:\n{function}");
     }
+    // A scope that was handed on is in memory as an arena is, and keeps its sum of bytes there too.
+    let function = probe(assembly, "alloc_in");
+    let path = fast_path(function);
+    assert!(path.len() <= 11, "{} instructions:\n{function}", path.len());
+    assert_eq!(count(&path, stores), 4, "{function}");
 }
 
 #[test]
@@ -95,8 +99,8 @@ fn an_alignment_that_the_arena_has_anyway_costs_no_step() {
     let function = probe(assembly, "alloc_vectors_among_words");
     let path = fast_path(function);
     let aligned: Vec<_> = path.iter().filter(|instruction| aligns(instruction)).collect();
-    assert!(matches!(aligned[..], [and] if and.operands.starts_with("$-64,")), "one step it is:\n{function}");
-    assert!(path.len() <= 14, "{} instructions:\n{function}", path.len());
+    assert!(matches!(aligned[..], [or] if or.operands.starts_with("$63,")), "one step it is:\n{function}");
+    assert!(path.len() <= 15, "{} instructions:\n{function}", path.len());
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn counters_are_added_to_one_by_one_and_without_a_branch() {
     }
     let function = probe(assembly, "alloc_any");
     let path = fast_path(function);
-    assert!(path.len() <= 19, "{} instructions:\n{function}", path.len());
+    assert!(path.len() <= 21, "{} instructions:\n{function}", path.len());
 }
 
 #[test]
@@ -129,10 +133,10 @@ fn in_a_scope_the_cursor_is_in_a_register() {
     let Some(assembly) = assembly() else { return };
     // The instructions of a round, and its accesses to memory: all of the body's own. What is stored is the value.
     let loops = [
-        ("words_in_scope", 8, 1),
-        ("words_in_inner_scope", 8, 1),
+        ("words_in_scope", 9, 1),
+        ("words_in_inner_scope", 9, 1),
         // A bounds check that may panic: the index, the element, the value.
-        ("checked_words_in_scope", 12, 3),
+        ("checked_words_in_scope", 13, 3),
         // Size and alignment, and a byte that is written.
         ("layouts_in_scope", 22, 3),
     ];
