@@ -11,14 +11,15 @@
 //!   isolated), or [`CLOSED`]. From the cursor to the limit the chunk is nobody's.
 //! * F3. All blocks of this frame that are live lie in `chunk` below the cursor, or in chunks of the list from
 //!   `start_chunk` to `chunk`; in `start_chunk` they lie at or above `start`.
-//! * F4. `cursor - zero` is the sum of the sizes of all live blocks, those of the frames below included, as they were requested.
+//! * F4. [`live`](Frame::live) is the sum of the sizes of all live blocks, as they were requested, those of the frames below
+//!   included.
 //!
 //! # Note: what the counters cost
-//! The bytes requested follow from the cursor: `zero` is where it would stand if nothing but live blocks had ever moved it.
-//! `zero` moves only where a layout is not made of whole units, or a block is freed out of order; for the constant
-//! layouts of typed values the compiler leaves nothing of it, and an allocation pays for one increment, `count`. The two
-//! stand apart on purpose: side by side, LLVM adds to both with one 16-byte instruction, and the chain of 16-byte stores
-//! and loads takes three times as long (2.2 ns against 0.8).
+//! In memory each counter that an allocation adds to is a load and a store more, in registers it is an addition. So a scope
+//! simply adds sizes up. The arena's own frame keeps how far the cursor is ahead of that sum, which changes only where a layout
+//! is not made of whole units, or a block is freed out of order: for the constant layouts of typed values the compiler leaves
+//! nothing of it, and an allocation pays for one increment, `count`. The two stand apart on purpose: side by side, LLVM adds to
+//! both with one 16-byte instruction, and the chain of 16-byte stores and loads takes three times as long.
 
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -37,6 +38,7 @@ use crate::region::dangling;
 /// The limit of the arena's own frame while a scope is open on it: nothing fits, and nothing else may be done.
 pub(super) const CLOSED: usize = 0;
 
+/// `IN_MEMORY`: the arena's own frame, or a copy of it. It decides what `balance` is.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Frame<const IN_MEMORY: bool> {
@@ -47,7 +49,7 @@ pub(super) struct Frame<const IN_MEMORY: bool> {
     /// Live blocks, with those of the frames below.
     pub(super) count: Cell<usize>,
     pub(super) chunk: Cell<Option<NonNull<Chunk>>>,
-    /// F4: what is live; of the arena's own frame, [the cursor less that](Self::live).
+    /// F4: in a scope what is [`live`](Self::live), in memory the cursor's address less that. May wrap around.
     pub(super) balance: Cell<usize>,
     /// The address from which on blocks of `chunk` are this frame's: `start` in `start_chunk`, and 0 in others.
     pub(super) floor: Cell<usize>,

@@ -30,7 +30,8 @@ use crate::system::System;
 ///
 /// It is a [`MemoryRegion`]: a [`SimdBuffer`](crate::SimdBuffer) over `&HotArena` grows in place as long as it is what was
 /// allocated last. `dealloc` and `realloc` reclaim in place for the last block, and for others only count. (The trait's `alloc`
-/// takes a layout; without the trait's name in front, `arena.alloc(value)` is the method here.)
+/// takes a layout. `arena.alloc(value)` is the method here; only on a `Box` or `Rc` of an arena is it the trait's, and
+/// `(*arena).alloc(value)` this one.)
 ///
 /// It can be sent to another thread, and is not shared between threads. A moved arena keeps its blocks where they are.
 ///

@@ -116,6 +116,13 @@ macro_rules! typed_allocation {
 
             /// Puts what `make` gives into the arena; large values are built in place where the compiler can.
             ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1 << 16, |scope| {
+            ///     let table = scope.alloc_with(|| [7u8; 10_000]);
+            ///     assert_eq!(table[9_999], 7);
+            /// });
+            /// ```
+            ///
             /// # Panics
             /// With the error's text, if there is no memory; then `make` was not called. If `make` panics nothing is allocated.
             #[inline(always)]
@@ -141,6 +148,13 @@ macro_rules! typed_allocation {
             }
 
             /// Puts a value into the arena that is dropped with the box.
+            ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let names = scope.alloc_box(vec![String::from("a")]);
+            ///     assert_eq!(names[0], "a");
+            /// }); // here the vector is dropped
+            /// ```
             ///
             /// # Panics
             /// With the error's text, if there is no memory.
@@ -172,6 +186,11 @@ macro_rules! typed_allocation {
             }
 
             /// A copy of a slice.
+            ///
+            /// ```
+            /// let sum = bhc_rts_alloc::with_arena(1024, |scope| scope.alloc_slice_copy(&[1, 2, 3]).iter().sum::<i32>());
+            /// assert_eq!(sum, 6);
+            /// ```
             ///
             /// # Panics
             /// With the error's text, if there is no memory.
@@ -206,6 +225,14 @@ macro_rules! typed_allocation {
 
             /// A copy of a string.
             ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let text = scope.alloc_str("bump");
+            ///     text.make_ascii_uppercase();
+            ///     assert_eq!(text, "BUMP");
+            /// });
+            /// ```
+            ///
             /// # Panics
             /// With the error's text, if there is no memory.
             #[inline]
@@ -228,6 +255,13 @@ macro_rules! typed_allocation {
             }
 
             /// Clones of the elements of a slice. Their destructors will not run.
+            ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let options = scope.alloc_slice_clone(&[Some(1), None]);
+            ///     assert_eq!(options, [Some(1), None]);
+            /// });
+            /// ```
             ///
             /// # Panics
             /// With the error's text, if there is no memory. If a `clone` panics, the elements so far are dropped and nothing is
@@ -252,6 +286,13 @@ macro_rules! typed_allocation {
             }
 
             /// A slice of `len` elements; `make` is called with 0, 1, 2, … Their destructors will not run.
+            ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let squares = scope.alloc_slice_fill_with(5, |i| i * i);
+            ///     assert_eq!(squares, [0, 1, 4, 9, 16]);
+            /// });
+            /// ```
             ///
             /// # Panics
             /// With the error's text, if there is no memory or the size does not fit the address space; then `make` was not called.
@@ -285,6 +326,13 @@ macro_rules! typed_allocation {
 
             /// What an iterator gives, as a slice. Its size hint decides how much is reserved first and nothing else; the
             /// iterator may itself allocate here. Destructors of the elements will not run.
+            ///
+            /// ```
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let odd = scope.alloc_slice_from_iter((0..10).filter(|i| i % 2 == 1));
+            ///     assert_eq!(odd, [1, 3, 5, 7, 9]);
+            /// });
+            /// ```
             ///
             /// # Panics
             /// With the error's text, if there is no memory. Then, and if the iterator panics, the elements so far are dropped.
@@ -357,6 +405,14 @@ macro_rules! typed_allocation {
 
             /// A slice of `len` copies of `value`, aligned to `B`.
             ///
+            /// ```
+            /// use bhc_rts_alloc::Align;
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let ones = scope.alloc_buffer_filled::<f32, Align<64>>(16, 1.0);
+            ///     assert_eq!(ones.iter().sum::<f32>(), 16.0);
+            /// });
+            /// ```
+            ///
             /// # Panics
             /// As [`alloc_buffer`](Self::alloc_buffer).
             #[inline]
@@ -395,6 +451,19 @@ macro_rules! typed_allocation {
             }
 
             /// A slice of `len` elements to be filled, aligned to `B`.
+            ///
+            /// ```
+            /// use bhc_rts_alloc::Align;
+            /// bhc_rts_alloc::with_arena(1024, |scope| {
+            ///     let slots = scope.alloc_buffer_uninit::<u32, Align<32>>(3);
+            ///     slots.iter_mut().zip([1, 2, 3]).for_each(|(slot, value)| {
+            ///         slot.write(value);
+            ///     });
+            ///     // SAFETY: all three were written.
+            ///     let sum: u32 = slots.iter().map(|slot| unsafe { slot.assume_init() }).sum();
+            ///     assert_eq!(sum, 6);
+            /// });
+            /// ```
             ///
             /// # Panics
             /// As [`alloc_buffer`](Self::alloc_buffer).
