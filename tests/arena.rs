@@ -1,18 +1,59 @@
-//! The Hot Arena: the contract of a region, its bug classes, scopes at every depth, statistics, collections.
+//! The Hot Arena.
+//!
+//! | module | the promise |
+//! |---|---|
+//! | `contracts` | arenas of all kinds, scopes and marks are memory regions |
+//! | `accepted` | the types of scopes accept what they should |
+//! | `bug_classes` | what went wrong in other arenas does not here |
+//! | `scopes` | a scope frees what is its own, also when it panics, and touches nothing of those around it |
+//! | `marks` | so do scopes that are opened and closed by hand |
+//! | `threads` | the arena of a thread: re-entry, panics, the thread's end |
+//! | `values` | destructors, code of the caller that panics or allocates, values without size and of strict alignment |
+//! | `lengths` | lengths that no memory has are refused before anything happens |
+//! | `builder` | what the builder is told has its effect, on any memory |
+//! | `poison` | memory that nobody has is noticed when it is used |
+//! | `model` | random programs do what they do on a model, at every depth |
+//! | `collections` | hash tables and vectors of other crates live in an arena |
 
+#[path = "common/blocks.rs"]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the contract suite's own are private to it, and uses every word")]
+mod blocks;
+#[path = "common/cases.rs"]
+#[allow(clippy::duplicate_mod, reason = "as above")]
+mod cases;
 #[path = "common/contract.rs"]
 mod contract;
+#[path = "buffer/vocabulary.rs"]
+#[allow(dead_code, reason = "a vocabulary: no test binary uses every word of it")]
+mod elements;
+#[path = "arena/program.rs"]
+mod program;
+#[path = "common/region.rs"]
+mod region;
+#[path = "arena/vocabulary.rs"]
+mod vocabulary;
 
-use bhc_rts_alloc::{Align, HotArena};
-use contract::Limits;
-
-/// Runs a test as it is: each has an arena of its own, with statistics of its own.
-fn here(test: impl FnOnce()) {
-    test();
-}
-
-const LIMITS: Limits = Limits { max_align: 1 << 16, max_size: 1 << 18 };
-
-contract_tests!(growing, make = HotArena::new(), limits = LIMITS, run = here);
-contract_tests!(of_vectors, make = HotArena::<Align<64>>::default(), limits = LIMITS, run = here);
-contract_tests!(of_bytes, make = HotArena::<Align<1>>::default(), limits = LIMITS, run = here);
+#[path = "arena/accepted.rs"]
+mod accepted;
+#[path = "arena/bug_classes.rs"]
+mod bug_classes;
+#[path = "arena/builder.rs"]
+mod builder;
+#[path = "arena/collections.rs"]
+mod collections;
+#[path = "arena/contracts.rs"]
+mod contracts;
+#[path = "arena/lengths.rs"]
+mod lengths;
+#[path = "arena/marks.rs"]
+mod marks;
+#[path = "arena/model.rs"]
+mod model;
+#[path = "arena/poison.rs"]
+mod poison;
+#[path = "arena/scopes.rs"]
+mod scopes;
+#[path = "arena/threads.rs"]
+mod threads;
+#[path = "arena/values.rs"]
+mod values;

@@ -77,8 +77,9 @@ pub(super) struct Store {
     granule: usize,
     /// Whether each block gets a chunk of its own, and those of a scope go back when it ends.
     pub(super) isolate: bool,
-    /// The list has one chunk, which the arena's own frame is in and may fill; no mark is open. If in doubt, `false`.
-    pub(super) single: Cell<bool>,
+    /// Since the last reset no frame took a chunk but the first of the list, which the arena's own frame is in and may fill, and
+    /// no mark was made. If in doubt, `false`.
+    pub(super) in_first: Cell<bool>,
     backing: &'static Backing,
 }
 
@@ -89,6 +90,7 @@ pub(super) struct Next {
     pub(super) block: NonNull<u8>,
     pub(super) cursor: NonNull<u8>,
     pub(super) limit: usize,
+    pub(super) floor: usize,
 }
 
 impl Store {
@@ -106,7 +108,7 @@ impl Store {
             unit,
             granule: policy.granule,
             isolate: policy.isolate,
-            single: Cell::new(false),
+            in_first: Cell::new(false),
             backing,
         }
     }
@@ -303,10 +305,10 @@ impl Base {
                 if let Some(after) = after {
                     (*after.as_ptr()).left_at.set(cursor);
                 }
-                let limit = if store.isolate { next } else { end };
-                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit })
+                let (limit, floor) = if store.isolate { (next, usize::MAX) } else { (end, 0) };
+                Some(Next { chunk: Some(chunk), block: at(start), cursor: at(next), limit, floor })
             };
-            store.single.set(false);
+            store.in_first.set(false);
             let first = store.link_after(after);
             let mut link = first;
             while let Some(chunk) = link.get() {
@@ -330,7 +332,7 @@ impl Base {
             }
             store.count_failure();
             let nothing = NonNull::dangling();
-            Next { chunk: None, block: nothing, cursor: nothing, limit: 0 }
+            Next { chunk: None, block: nothing, cursor: nothing, limit: 0, floor: 0 }
         }
     }
 
@@ -529,7 +531,7 @@ impl Base {
         // SAFETY: the caller's promise.
         unsafe {
             let Self { frame, store } = &*base.as_ptr();
-            if !store.single.get() || cfg!(any(debug_assertions, bhc_asan)) {
+            if !store.in_first.get() || cfg!(any(debug_assertions, bhc_asan)) {
                 return Self::reset_slowly(base);
             }
             let live = frame.live();
@@ -564,7 +566,7 @@ impl Base {
             store.largest_first();
             if let Some(head) = store.head.get() {
                 frame.enter(head, 0, store.unit, store.isolate);
-                store.single.set((*head.as_ptr()).next.get().is_none() && !store.isolate);
+                store.in_first.set(!store.isolate);
             }
         }
     }

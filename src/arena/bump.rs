@@ -70,7 +70,7 @@ mod tests {
         let up = |value: u128, align: usize| value.next_multiple_of(align as u128);
         let start = up(cursor as u128, layout.align());
         let end = start + up(layout.size() as u128, unit);
-        (end <= limit as u128).then(|| (start as usize, end as usize))
+        (end <= limit as u128).then_some((start as usize, end as usize))
     }
 
     fn near_a_power() -> impl Strategy<Value = usize> {

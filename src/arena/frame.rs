@@ -51,7 +51,8 @@ pub(super) struct Frame<const IN_MEMORY: bool> {
     pub(super) chunk: Cell<Option<NonNull<Chunk>>>,
     /// F4: in a scope what is [`live`](Self::live), in memory the cursor's address less that. May wrap around.
     pub(super) balance: Cell<usize>,
-    /// The address from which on blocks of `chunk` are this frame's: `start` in `start_chunk`, and 0 in others.
+    /// The address from which on blocks of `chunk` may be reclaimed: `start` in `start_chunk`, and 0 in others; where scopes are
+    /// isolated, none may.
     pub(super) floor: Cell<usize>,
     /// F3. `None`: all blocks are this frame's.
     pub(super) start_chunk: Cell<Option<NonNull<Chunk>>>,
@@ -145,7 +146,7 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
         // SAFETY: the caller's promise.
         self.move_to(unsafe { Chunk::data(chunk, unit) }, live);
         self.chunk.set(Some(chunk));
-        self.floor.set(0);
+        self.floor.set(if isolate { usize::MAX } else { 0 });
         self.limit.set(self.full_limit(isolate));
     }
 
@@ -180,7 +181,7 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
         // SAFETY: `base` is live as long as any frame of it.
         let next = unsafe { Base::next_chunk(base, self.chunk.get(), self.address(), size, layout.align()) };
         self.chunk.set(Some(next.chunk?));
-        self.floor.set(0);
+        self.floor.set(next.floor);
         self.move_to(next.cursor, live.wrapping_add(size));
         self.limit.set(next.limit);
         self.count.set(self.count.get().wrapping_add(1));
@@ -226,7 +227,8 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
         store.retire(1, size);
         self.count.set(self.count.get().wrapping_sub(1));
         // The block starts at a multiple of the unit, since the cursor did. The gap before it stays.
-        self.move_to(if last { block } else { self.cursor.get() }, self.live().wrapping_sub(size));
+        let cursor = self.cursor.get();
+        self.move_to(if last { cursor.with_addr(block.addr()) } else { cursor }, self.live().wrapping_sub(size));
         // SAFETY: the caller's promise.
         unsafe { poison::freed(block, size) };
     }
@@ -273,6 +275,8 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
             let consumed = end - self.address();
             self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
             store.retire_after(gone, old.size());
+            // From the cursor, which reaches all of the chunk: what the caller has may reach the old block only.
+            let block = self.cursor.get().with_addr(block.addr());
             // SAFETY: at or above the block's start.
             self.cursor.set(block.with_addr(unsafe { NonZero::new_unchecked(end) }));
             // SAFETY: the old block is the caller's, and what follows it up to the limit is nobody's (F2).
@@ -310,9 +314,10 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
             let less = old.size() - new.size();
             store.saw_live(self.live());
             store.retire(1, old.size());
-            // SAFETY: in whole units the new size is at most the old one, at whose end the cursor stands if this is the last.
-            let cursor = if last { unsafe { block.add(align_up(new.size(), A::BYTES)) } } else { self.cursor.get() };
-            self.move_to(cursor, self.live().wrapping_sub(less));
+            // In whole units the new size is at most the old one, at whose end the cursor stands if this is the last.
+            let back = if last { align_up(old.size(), A::BYTES) - align_up(new.size(), A::BYTES) } else { 0 };
+            // SAFETY: within the block, or at its end.
+            self.move_to(unsafe { self.cursor.get().sub(back) }, self.live().wrapping_sub(less));
             // SAFETY: the end of the caller's block.
             unsafe { poison::freed(block.add(new.size()), less) };
             return Some(block);

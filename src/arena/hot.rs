@@ -167,7 +167,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         self.store().head.set(Some(chunk));
         // SAFETY: the caller's promise.
         unsafe { self.frame().enter(chunk, 0, A::BYTES, self.store().isolate) };
-        self.store().single.set(!self.store().isolate);
+        self.store().in_first.set(!self.store().isolate);
     }
 
     /// The base, with provenance for all of the arena.

@@ -38,7 +38,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         let frame = self.frame();
         let below = frame.clone();
         let above = below.open(below.limit.get());
-        self.store().single.set(false);
+        self.store().in_first.set(false);
         frame.floor.set(above.floor.get());
         frame.start_chunk.set(above.start_chunk.get());
         frame.start.set(above.start.get());

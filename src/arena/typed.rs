@@ -305,7 +305,7 @@ macro_rules! typed_allocation {
                 make: impl FnMut(usize) -> T,
             ) -> &$life mut [T] {
                 let or_panics = |arena: &&Self, layout| Ok(arena.alloc_layout(layout));
-                let buffer = or_panic(here(self).from_fn_in_block(len, make, or_panics));
+                let buffer = or_panic(here(self).fill_block(len, make, or_panics));
                 // SAFETY: blocks of this region live so long.
                 unsafe { keep(buffer) }
             }

@@ -127,13 +127,13 @@ impl<A: AlignSpec, R: MemoryRegion> Place<A, R> {
     /// As [`try_with_capacity`](Self::try_with_capacity); then `make` was not called.
     #[inline]
     pub fn try_from_fn<T>(self, len: usize, make: impl FnMut(usize) -> T) -> AllocResult<SimdBuffer<T, A, R>> {
-        self.from_fn_in_block(len, make, R::alloc)
+        self.fill_block(len, make, R::alloc)
     }
 
     /// As [`try_from_fn`](Self::try_from_fn), in the block that `alloc` gives: a region may have a form that does not fail,
     /// and then the compiler need not keep what is needed only if it does.
     #[inline]
-    pub(crate) fn from_fn_in_block<T>(
+    pub(crate) fn fill_block<T>(
         self,
         len: usize,
         mut make: impl FnMut(usize) -> T,
