@@ -63,7 +63,7 @@ pub enum RegionKind {
 ///   while blocks live.
 /// * If the region is `Clone`, a clone is the same region (a block of one may be freed by the other) or one that shares
 ///   no block with it.
-/// * Methods do not unwind.
+/// * Methods do not unwind, and do not call into what the region may be a part of, as an arena that it backs.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a memory region",
     label = "must implement `MemoryRegion`",

@@ -11,6 +11,7 @@
 //! | `values` | destructors, code of the caller that panics or allocates, values without size and of strict alignment |
 //! | `lengths` | lengths that no memory has are refused before anything happens |
 //! | `builder` | what the builder is told has its effect, on any memory |
+//! | `backings` | a backing that misbehaves or refuses spoils nothing, and kept chunks are in nobody's way |
 //! | `poison` | memory that nobody has is noticed when it is used |
 //! | `model` | random programs do what they do on a model, at every depth |
 //! | `collections` | hash tables and vectors of other crates live in an arena |
@@ -35,6 +36,8 @@ mod vocabulary;
 
 #[path = "arena/accepted.rs"]
 mod accepted;
+#[path = "arena/backings.rs"]
+mod backings;
 #[path = "arena/bug_classes.rs"]
 mod bug_classes;
 #[path = "arena/builder.rs"]

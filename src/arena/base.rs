@@ -12,7 +12,8 @@
 //! backing as long as kept memory will do. A new chunk has the regular size, or the least that holds what is asked for if that is
 //! more; and with each new chunk, whatever its size, the regular size doubles, up to [`LARGEST`]. So one big request makes nothing
 //! after it big, and a stream of them soon shares chunks. Where the limit, or the backing, does not allow the regular
-//! size, the least size that will do is tried.
+//! size, the least size that will do is tried; where the limit does not allow that, but would without the chunks that are
+//! kept and are too small, those go back first.
 
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -70,7 +71,7 @@ pub(super) struct Store {
     /// The most that may be held.
     limit: usize,
     /// Whether the chunks that there are stay all that there are.
-    pub(super) fixed: bool,
+    pub(super) fixed: Cell<bool>,
     /// The arena's minimum alignment.
     unit: usize,
     /// Sizes of blocks are multiples of this.
@@ -104,7 +105,7 @@ impl Store {
             held: Cell::new(0),
             regular: Cell::new(if policy.granule > FIRST { policy.granule } else { FIRST }),
             limit: policy.limit,
-            fixed: false,
+            fixed: Cell::new(false),
             unit,
             granule: policy.granule,
             isolate: policy.isolate,
@@ -180,8 +181,8 @@ impl Store {
     }
 
     /// Asks the backing for no more than it gave, and gives nothing back.
-    pub(super) const fn fix(&mut self) {
-        self.fixed = true;
+    pub(super) fn fix(&self) {
+        self.fixed.set(true);
     }
 
     /// The next regular chunk is twice as long as the arena is now.
@@ -322,7 +323,10 @@ impl Base {
                 }
                 link = next;
             }
-            let new = chunk::block_for(layout, store.unit).and_then(|least| Self::new_chunk(base, least, false));
+            let new = chunk::block_for(layout, store.unit).and_then(|least| {
+                Self::make_way(base, after, least);
+                Self::new_chunk(base, least, false)
+            });
             if let Some(chunk) = new {
                 (*chunk.as_ptr()).next.set(first.get());
                 first.set(Some(chunk));
@@ -336,6 +340,40 @@ impl Base {
         }
     }
 
+    /// Gives the chunks after `after` back, none of which was large enough, if the limit allows a block of `least` bytes only
+    /// without them.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena; nothing live is in those chunks.
+    unsafe fn make_way(base: NonNull<Self>, after: Option<NonNull<Chunk>>, least: usize) {
+        // SAFETY: the caller's promise; A1, A2.
+        unsafe {
+            let store = &(*base.as_ptr()).store;
+            let (Some(least), false) = (checked_align_up(least, store.granule), store.fixed.get()) else { return };
+            let allowed = store.limit - store.held.get();
+            if least > allowed {
+                let kept: usize =
+                    Store::chunks(store.link_after(after).get()).map(|chunk| Chunk::block_size(chunk)).sum();
+                if least <= allowed + kept {
+                    Self::release_after(base, after);
+                }
+            }
+        }
+    }
+
+    /// Calls the backing, with the arena's own frame closed: a backing that used the arena all the same gets an error.
+    ///
+    /// # Safety
+    /// `base` is live, with provenance for the whole arena.
+    unsafe fn closed<X>(base: NonNull<Self>, call: impl FnOnce(&'static Backing) -> X) -> X {
+        // SAFETY: the caller's promise.
+        let Self { frame, store } = unsafe { &*base.as_ptr() };
+        let limit = frame.limit.replace(CLOSED);
+        let result = call(store.backing);
+        frame.limit.set(limit);
+        result
+    }
+
     /// A chunk with a block of at least so many bytes, or `exact`ly, in whole granules. It is not in the list yet.
     ///
     /// # Safety
@@ -343,7 +381,7 @@ impl Base {
     pub(super) unsafe fn new_chunk(base: NonNull<Self>, least: usize, exact: bool) -> Option<NonNull<Chunk>> {
         // SAFETY: the caller's promise.
         let store = unsafe { &(*base.as_ptr()).store };
-        if store.fixed {
+        if store.fixed.get() {
             return None;
         }
         let allowed = store.limit - store.held.get();
@@ -353,7 +391,7 @@ impl Base {
         let obtain = |size: usize| {
             chunk::block_layout(size)?;
             // SAFETY: the caller's promise; the size makes a layout.
-            let block = unsafe { (store.backing.obtain)(base, size)? };
+            let block = unsafe { Self::closed(base, |backing| (backing.obtain)(base, size))? };
             store.held.set(store.held.get() + size);
             // SAFETY: a fresh block of the backing.
             unsafe {
@@ -379,7 +417,7 @@ impl Base {
         unsafe {
             let store = &(*base.as_ptr()).store;
             store.held.set(store.held.get() - size);
-            (store.backing.give_back)(base, block, size);
+            Self::closed(base, |backing| (backing.give_back)(base, block, size));
         }
     }
 
@@ -393,13 +431,13 @@ impl Base {
         unsafe {
             let mut link = (*base.as_ptr()).store.link_after(after);
             while let Some(chunk) = link.get() {
-                let next = (*chunk.as_ptr()).next.get();
-                match Chunk::into_block(chunk) {
-                    Some((block, layout)) => {
-                        link.set(next);
-                        Self::give_back(base, block, layout.size());
-                    }
-                    None => link = &(*chunk.as_ptr()).next,
+                let next = &(*chunk.as_ptr()).next;
+                if Chunk::block_size(chunk) == 0 {
+                    link = next;
+                } else {
+                    link.set(next.get());
+                    let size = Chunk::block_size(chunk);
+                    Self::give_back(base, Chunk::into_block(chunk), size);
                 }
             }
         }
@@ -522,7 +560,7 @@ impl Base {
     }
 
     /// Ends all frames: everything allocated is gone. The chunks stay, the largest first, so that what is allocated next
-    /// has as much room as there is in one piece; where scopes are isolated, all but the first go back.
+    /// has as much room as there is in one piece; where scopes are isolated, they go back.
     ///
     /// # Safety
     /// `base` is live, with provenance for the whole arena, of minimum alignment `unit`; nothing that was allocated is used any more.
@@ -561,12 +599,13 @@ impl Base {
             frame.start_chunk.set(None);
             frame.start.set(0);
             if store.isolate {
-                Self::release_after(base, store.head.get());
+                Self::release_after(base, None);
+                return frame.replace(&Frame::new(store.unit));
             }
             store.largest_first();
             if let Some(head) = store.head.get() {
-                frame.enter(head, 0, store.unit, store.isolate);
-                store.in_first.set(!store.isolate);
+                frame.enter(head, 0, store.unit, false);
+                store.in_first.set(true);
             }
         }
     }

@@ -62,7 +62,8 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
         self
     }
 
-    /// At most so many bytes from the backing, for all chunks with their headers. Requests beyond are refused.
+    /// At most so many bytes from the backing, for all chunks with their headers, kept ones included. Requests beyond are refused;
+    /// where nothing is live and the first chunk is too small, [`shrink`](HotArena::shrink) makes way.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.policy.limit = bytes;
         self
@@ -76,7 +77,8 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
         self
     }
 
-    /// Chunks come from another region, which the arena will hold: a reference, an `Arc`, or the region itself.
+    /// Chunks come from another region, which the arena will hold: a reference, an `Arc`, or the region itself. A region must
+    /// not use the arena that it backs: what it asks of it meanwhile is refused.
     pub fn within<Q: MemoryRegion>(self, region: Q) -> HotArenaBuilder<A, Q> {
         let Self { capacity, fixed, policy, region: _, _align } = self;
         HotArenaBuilder { capacity, fixed, policy, region, _align }
@@ -105,11 +107,18 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
     /// [`OutOfMemory`](AllocError::OutOfMemory) if the backing or the limit does not allow the capacity,
     /// [`Overflow`](AllocError::Overflow) if no block can be that large.
     pub fn try_build(self) -> AllocResult<HotArena<A, R>> {
-        let Self { capacity, fixed, policy, region, _align } = self;
-        let mut arena = HotArena::<A, R>::made_of(policy, region);
+        let Self { capacity, fixed, mut policy, region, _align } = self;
+        let layout = Layout::from_size_align(capacity, A::BYTES).map_err(|_| AllocError::Overflow)?;
+        let least = chunk::block_for(layout, A::BYTES).ok_or(AllocError::Overflow)?;
+        if policy.isolate {
+            // Each block will have a chunk of its own: there is nothing to begin with.
+            if fixed {
+                policy.limit = policy.limit.min(least);
+            }
+            return Ok(HotArena::made_of(policy, region));
+        }
+        let arena = HotArena::<A, R>::made_of(policy, region);
         if capacity > 0 {
-            let layout = Layout::from_size_align(capacity, A::BYTES).map_err(|_| AllocError::Overflow)?;
-            let least = chunk::block_for(layout, A::BYTES).ok_or(AllocError::Overflow)?;
             // SAFETY: the arena is live and holds nothing; the chunk is new, and of its unit.
             unsafe {
                 let Some(chunk) = Base::new_chunk(arena.base(), least, fixed) else {
@@ -124,7 +133,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
             arena.store().grow_from_here();
         }
         if fixed {
-            arena.store_mut().fix();
+            arena.store().fix();
         }
         Ok(arena)
     }

@@ -1,8 +1,9 @@
 //! Chunks: the pieces of memory that an arena bumps through, as a list.
 //!
 //! Invariants:
-//! * C1. A `NonNull<Chunk>` of this module is the pointer that the backing gave for the whole block (or one into the
-//!   caller's memory), so it reaches every byte of the block; the header stands at its start.
+//! * C1. A `NonNull<Chunk>` of this module is the pointer that the backing gave for the whole block, or one made from the
+//!   caller's for all of its memory, so it reaches every byte of it. The header stands at the start, in the caller's memory at
+//!   the first address that is aligned for it.
 //! * C2. `data(unit) <= end`, both within the block, and `end <= MAX_ADDRESS`; so are the addresses between them.
 
 use core::alloc::Layout;
@@ -107,17 +108,26 @@ impl Chunk {
         }
     }
 
-    /// The block to give back, and its layout; `None` if it is the caller's. The memory may be used by anybody again.
+    /// The size of the block that it was made of; 0 if that is the caller's and does not go back.
+    ///
+    /// # Safety
+    /// A live chunk.
+    pub(super) unsafe fn block_size(chunk: NonNull<Self>) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk.as_ptr()).size }
+    }
+
+    /// The block, whose memory may be used by anybody again.
     ///
     /// # Safety
     /// A live chunk, which is not used afterwards.
-    pub(super) unsafe fn into_block(chunk: NonNull<Self>) -> Option<(NonNull<u8>, Layout)> {
+    pub(super) unsafe fn into_block(chunk: NonNull<Self>) -> NonNull<u8> {
         // SAFETY: the header, which is read for the last time, and the block that it stands in (C1).
         unsafe {
             let Self { end, size, .. } = chunk.read();
             let len = if size == 0 { end - chunk.addr().get() } else { size };
             crate::os::poison::in_use(chunk.cast(), len);
-            Some((chunk.cast(), block_layout(size).filter(|layout| layout.size() != 0)?))
+            chunk.cast()
         }
     }
 }

@@ -181,10 +181,6 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         &self.base.store
     }
 
-    pub(super) const fn store_mut(&mut self) -> &mut Store {
-        &mut self.base.store
-    }
-
     #[inline(always)]
     pub(super) const fn frame(&self) -> &Frame<true> {
         &self.base.frame
@@ -258,7 +254,8 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         unsafe { Base::reset(NonNull::from_mut(self).cast(), A::BYTES) };
     }
 
-    /// Gives the chunks that hold nothing back to the backing; an arena of a fixed capacity keeps its own.
+    /// Gives the chunks after the current one back to the backing, and if nothing is allocated all of them. An arena of a fixed
+    /// capacity keeps its own.
     ///
     /// ```
     /// use bhc_rts_alloc::HotArena;
@@ -274,7 +271,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         // the frame holds nothing, neither is anything else: then the frame of an arena without a chunk takes its place.
         unsafe {
             let Base { frame, store } = &*base.as_ptr();
-            if store.fixed {
+            if store.fixed.get() {
                 return;
             }
             Base::release_after(base, frame.chunk.get());
@@ -328,8 +325,13 @@ impl<A: KnownAlign> Default for HotArena<A> {
 
 impl<A: KnownAlign, R: MemoryRegion> Drop for HotArena<A, R> {
     fn drop(&mut self) {
-        // SAFETY: nothing of the arena is borrowed any more. The region is dropped after this.
-        unsafe { Base::release_after(NonNull::from_mut(self).cast(), None) };
+        // SAFETY: nothing of the arena is borrowed any more. The region is dropped after this. What is left is the caller's.
+        unsafe {
+            Base::release_after(NonNull::from_mut(self).cast(), None);
+            if let Some(callers) = self.store().head.get() {
+                Chunk::into_block(callers);
+            }
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use crate::region::MemoryRegion;
 
 /// Where an arena stood: what [`HotArena::mark`] gives and [`HotArena::release`] takes.
 ///
-/// It may be forgotten: a mark that is skipped, as by an early return, is released together with the one before it.
+/// It may be forgotten: a mark that is skipped, as by an early return, is released together with the one before it. Until then
+/// blocks from before it are neither reclaimed nor counted when they are freed.
 #[derive(Debug)]
 #[must_use = "what is allocated after a mark is freed when the mark is released"]
 pub struct Mark {
@@ -49,7 +50,10 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
     ///
     /// # Safety
     /// * `mark` is of this arena, and neither it nor one made before it was released already; the arena was not reset since.
-    /// * What was allocated since the mark is not used any more. No [`Scope`](super::Scope) is open on the arena.
+    /// * What was allocated since the mark is not used any more. That includes what `realloc` gave for a block from before it,
+    ///   also where that got smaller: its contents moved above the mark. So does a buffer from before the mark that grew or
+    ///   shrank since.
+    /// * No [`Scope`](super::Scope) is open on the arena.
     #[inline]
     pub unsafe fn release(&self, mark: Mark) {
         let base: NonNull<Base> = self.base();

@@ -8,8 +8,8 @@
 //!
 //! # Note: the stale cursor
 //! While a scope is open, the cursor in the arena's memory is behind the scope's. Opening a scope sets the limit in memory to
-//! [`CLOSED`], so that whoever reached the arena around the borrow checker (compiled code with a raw pointer) gets an error
-//! and not memory that the scope has given away. Nothing else has to be undone when the closure unwinds: memory is free once the
+//! [`CLOSED`]: a safety net for programs that are already wrong. Whoever reached the arena around the borrow checker, as compiled
+//! code with a raw pointer might, gets an error and not memory that the scope has given away. Nothing else has to be undone when the closure unwinds: memory is free once the
 //! scope's own cursor is forgotten. Its counts are settled, and the limit restored, by a destructor.
 //!
 //! # Note: registers
@@ -87,7 +87,7 @@ static_assertions::assert_not_impl_any!(Scope<'static, 'static>: Send, Sync, Clo
 /// Its destructor hands values on and nothing else, and few of them, so that LLVM inlines it where it is called, however
 /// cold that is. A destructor that was handed the scope's address would keep the frame out of registers on the way that
 /// does not unwind, too.
-struct Open<'s, 'env, A: KnownAlign, const ON_ARENA: bool> {
+struct Open<'s, 'env, A: KnownAlign, const IN_MEMORY: bool> {
     scope: Scope<'s, 'env, A>,
     /// Of the frame below: what it has live, and its chunk.
     live: usize,
@@ -95,7 +95,7 @@ struct Open<'s, 'env, A: KnownAlign, const ON_ARENA: bool> {
     chunk: Option<NonNull<Chunk>>,
 }
 
-impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
+impl<A: KnownAlign, const IN_MEMORY: bool> Drop for Open<'_, '_, A, IN_MEMORY> {
     #[inline(always)]
     fn drop(&mut self) {
         let Self { scope: Scope { frame, base, .. }, live, count, chunk } = self;
@@ -105,7 +105,7 @@ impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
             if cfg!(any(debug_assertions, bhc_asan)) {
                 Base::abandon(*base, *chunk, frame.start.get(), frame.chunk.get(), frame.address());
             }
-            if ON_ARENA {
+            if IN_MEMORY {
                 Base::unwound_on_arena(*base, frame.live(), bytes, count);
             } else {
                 Base::unwound(*base, *chunk, frame.live(), bytes, count);
@@ -114,26 +114,26 @@ impl<A: KnownAlign, const ON_ARENA: bool> Drop for Open<'_, '_, A, ON_ARENA> {
     }
 }
 
-/// Runs `body` with a scope on top of `below`, whose limit is `limit`. `ON_ARENA`: that is the arena's own frame, which is closed
+/// Runs `body` with a scope on top of `below`, whose limit is `limit`. `IN_MEMORY`: that is the arena's own frame, which is closed
 /// meanwhile.
 ///
 /// # Safety
 /// `base` is live, with provenance for the whole arena, whose minimum alignment is `A`. `below` is its topmost frame. Both stay so, and
 /// nobody else uses them, until this returns.
 #[inline(always)]
-unsafe fn open<'env, A: KnownAlign, X, const ON_ARENA: bool>(
+unsafe fn open<'env, A: KnownAlign, X, const IN_MEMORY: bool>(
     base: NonNull<Base>,
-    below: &Frame<ON_ARENA>,
+    below: &Frame<IN_MEMORY>,
     body: impl for<'s> FnOnce(&mut Scope<'s, 'env, A>) -> X,
 ) -> X {
     let limit = below.limit.get();
-    if ON_ARENA {
+    if IN_MEMORY {
         below.limit.set(CLOSED);
     }
     let frame = below.open(limit);
     let scope = Scope { frame, base, _scope: PhantomData, _env: PhantomData, _align: PhantomData };
     let (live, count, chunk) = (below.live(), below.count.get(), below.chunk.get());
-    let mut open = Open::<A, ON_ARENA> { scope, live, count, chunk };
+    let mut open = Open::<A, IN_MEMORY> { scope, live, count, chunk };
     let result = body(&mut open.scope);
     // SAFETY: the caller's promise; what was allocated in the scope cannot have left the closure.
     unsafe {

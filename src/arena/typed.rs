@@ -324,8 +324,9 @@ macro_rules! typed_allocation {
                 Ok(unsafe { keep(here(self).try_from_fn(len, make)?) })
             }
 
-            /// What an iterator gives, as a slice. Its size hint decides how much is reserved first and nothing else; the
-            /// iterator may itself allocate here. Destructors of the elements will not run.
+            /// What an iterator gives, as a slice. Its size hint decides how much is reserved first and nothing else (a hint that
+            /// cannot be met counts as a failed request); the iterator may itself allocate here. Destructors of the
+            /// elements will not run.
             ///
             /// ```
             /// bhc_rts_alloc::with_arena(1024, |scope| {

@@ -1,13 +1,17 @@
 //! Memory that a region holds and nobody has: made so that using it is noticed.
 //!
 //! Under AddressSanitizer (`--cfg bhc_asan`) it is poisoned, and any access ends the program with a report. With debug
-//! assertions it is filled with [`FREED`], so that what is read from it looks wrong. Otherwise these functions are nothing.
+//! assertions the first megabyte of it is filled with [`FREED`], so that what is read from it looks wrong. Otherwise these functions are nothing.
 
 use core::ptr::NonNull;
 
 /// What freed memory is filled with.
 #[cfg(debug_assertions)]
 const FREED: u8 = 0xDF;
+
+/// How much of one piece is filled, in bytes.
+#[cfg(debug_assertions)]
+const MOST_FILLED: usize = 1 << 20;
 
 #[cfg(bhc_asan)]
 unsafe extern "C" {
@@ -42,7 +46,8 @@ pub(crate) unsafe fn freed(start: NonNull<u8>, size: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             in_use(start, size);
-            start.write_bytes(FREED, size);
+            // Not more than is looked at: a buffer of a gigabyte that was reserved and given back has not been touched.
+            start.write_bytes(FREED, size.min(MOST_FILLED));
         }
     }
     // SAFETY: the caller's promise: only accesses that are wrong are affected.

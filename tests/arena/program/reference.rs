@@ -17,7 +17,7 @@ use super::level::Level;
 use super::{Pattern, Size};
 
 /// What programs are to bring about: [`run`](super::run) answers which of these it saw.
-pub const CASES: [&str; 21] = [
+pub const CASES: [&str; 22] = [
     "grown in place",
     "made smaller in place at the end",
     "made smaller in place below others",
@@ -33,6 +33,7 @@ pub const CASES: [&str; 21] = [
     "a chunk of less than the regular size",
     "a request for more than a regular chunk",
     "refused by the limit",
+    "kept chunks given back for the limit",
     "refused by the backing",
     "unwound",
     "a mark skipped",
@@ -220,6 +221,11 @@ impl<'b> Model<'b> {
         let gap = layout.align().max(self.unit).saturating_sub(CHUNK_ALIGN);
         let least = layout.size().checked_next_multiple_of(self.unit)?.checked_add(gap)?.checked_add(self.header)?;
         let least = least.checked_next_multiple_of(GRANULE).filter(|least| *least <= isize::MAX as usize)?;
+        let kept: usize = self.chunks[self.at.entered..].iter().filter_map(|chunk| chunk.size).sum();
+        if least > self.limit - self.held() && least <= self.limit - self.held() + kept {
+            self.give_back(self.at.entered);
+            self.saw("kept chunks given back for the limit");
+        }
         let allowed = self.limit - self.held();
         if least > allowed {
             self.saw("refused by the limit");
@@ -255,6 +261,14 @@ impl<'b> Model<'b> {
     /// The arena is made. Answers whether it can be.
     pub fn build(&mut self, capacity: usize, fixed: bool, limit: usize) -> bool {
         self.limit = limit;
+        if self.isolate {
+            // Each block has a chunk of its own: what is fixed is how much they all may take.
+            if fixed {
+                let gap = self.unit.saturating_sub(CHUNK_ALIGN);
+                self.limit = limit.min(capacity.next_multiple_of(self.unit) + gap + self.header);
+            }
+            return true;
+        }
         if capacity > 0 {
             let layout = Layout::from_size_align(capacity, self.unit).unwrap();
             let Some(mut chunk) = self.new_chunk(layout, fixed) else { return false };
@@ -437,7 +451,8 @@ impl<'b> Model<'b> {
         self.forget_blocks_from(0);
         self.below.clear();
         if self.isolate {
-            self.give_back(1);
+            self.give_back(0);
+            self.at = Position::default();
         }
         let size = |chunk: &Chunk| chunk.end - chunk.start;
         let Some(largest) = self.chunks.iter().map(size).max() else { return };
