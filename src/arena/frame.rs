@@ -6,7 +6,7 @@
 //! is skipped (a mark that was never released) needs no care: its counts are in the next one's.
 //!
 //! Invariants, with `unit` = the arena's minimum alignment:
-//! * F1. `cursor` is a multiple of `unit`.
+//! * F1. `cursor` is a multiple of `unit`, and reaches all of `chunk`.
 //! * F2. `limit` is the end of `chunk`, or the cursor's own address (nothing fits: without a chunk, and always where scopes are
 //!   isolated), or [`CLOSED`]. From the cursor to the limit the chunk is nobody's.
 //! * F3. All blocks of this frame that are live lie in `chunk` below the cursor, or in chunks of the list from
@@ -227,8 +227,9 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
         store.retire(1, size);
         self.count.set(self.count.get().wrapping_sub(1));
         // The block starts at a multiple of the unit, since the cursor did. The gap before it stays.
-        let cursor = self.cursor.get();
-        self.move_to(if last { cursor.with_addr(block.addr()) } else { cursor }, self.live().wrapping_sub(size));
+        let back = if last { align_up(size, A::BYTES) } else { 0 };
+        // SAFETY: the last block ends, in whole units, at the cursor.
+        self.move_to(unsafe { self.cursor.get().sub(back) }, self.live().wrapping_sub(size));
         // SAFETY: the caller's promise.
         unsafe { poison::freed(block, size) };
     }
@@ -269,19 +270,23 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
             && new.size() >= old.size()
             && self.is_last(block, old.size(), A::BYTES)
             && (new.align() <= old.align() || is_aligned(block.addr().get(), new.align()))
-            && let Some((_, end)) = place(block.addr().get(), self.limit.get(), new.size(), 1, A::BYTES)
         {
-            let more = new.size() - old.size();
-            let consumed = end - self.address();
-            self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
-            store.retire_after(gone, old.size());
-            // From the cursor, which reaches all of the chunk: what the caller has may reach the old block only.
-            let block = self.cursor.get().with_addr(block.addr());
-            // SAFETY: at or above the block's start.
-            self.cursor.set(block.with_addr(unsafe { NonZero::new_unchecked(end) }));
-            // SAFETY: the old block is the caller's, and what follows it up to the limit is nobody's (F2).
-            unsafe { poison::in_use(block, new.size()) };
-            return Some(block);
+            // From the cursor, which reaches all of the chunk (F1): what the caller has may reach the old block only.
+            // SAFETY: the last block ends, in whole units, at the cursor.
+            let block = unsafe { self.cursor.get().sub(align_up(old.size(), A::BYTES)) };
+            // The start is a multiple of the unit and stays where it is.
+            if let Some((_, end)) = place(block.addr().get(), self.limit.get(), new.size(), 1, A::BYTES) {
+                let more = new.size() - old.size();
+                let consumed = end - self.address();
+                self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
+                store.retire_after(gone, old.size());
+                // SAFETY: in the chunk; the old block is the caller's, and what follows it up to the limit is nobody's (F2).
+                unsafe {
+                    self.cursor.set(block.add(end - block.addr().get()));
+                    poison::in_use(block, new.size());
+                }
+                return Some(block);
+            }
         }
         // SAFETY: the caller's promise.
         unsafe { self.resize_slowly::<A>(base, block, old, new, balance, gone) }

@@ -171,9 +171,10 @@ fn the_last_block_grows_where_it_is() {
     let Some(assembly) = assembly() else { return };
     for name in ["grow", "grow_in"] {
         let function = probe(assembly, name);
-        // The copy is behind a call, and this is a way past all calls.
+        // The copy is behind a call, and this is a way past all calls. Three of them make the pointer from the cursor and not
+        // from the caller's, which may not reach as far.
         let path = fast_path(function);
-        assert!(path.len() <= 36, "{name}: {} instructions:\n{function}", path.len());
+        assert!(path.len() <= 39, "{name}: {} instructions:\n{function}", path.len());
         assert!(!function.has_loop(), "{name} copies by itself:\n{function}");
     }
 }
