@@ -36,17 +36,8 @@ impl HugePages {
 
     /// With statistics of its own.
     #[must_use]
-    pub const fn new() -> Self {
-        let stats = AllocStats {
-            total_allocated: 0,
-            total_deallocated: 0,
-            current_live: 0,
-            allocation_count: 0,
-            deallocation_count: 0,
-            peak_usage: 0,
-            failed_allocations: 0,
-        };
-        Self { stats: Cell::new(stats) }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     fn count(&self, what: impl FnOnce(&mut AllocStats)) {

@@ -7,22 +7,9 @@ use std::mem::MaybeUninit;
 use bhc_rts_alloc::{Align, AlignedSlice, AllocError, AllocStats, HotArena, KnownAlign, MemoryRegion};
 
 use super::elements::{Tracked, panic_text, tracked};
-use super::vocabulary::layout;
+use super::vocabulary::{layout, on_both};
 
 const TOO_LONG: [usize; 3] = [usize::MAX, isize::MAX as usize + 1, isize::MAX as usize];
-
-/// Runs a test on an arena, and on a scope of one: the methods are the same, and not the same code.
-macro_rules! on_both {
-    (|$region:ident| $test:expr) => {{
-        let arena = HotArena::new();
-        let $region = &arena;
-        $test;
-        HotArena::new().scope(|scope| {
-            let $region = &*scope;
-            $test;
-        });
-    }};
-}
 
 #[test]
 fn slices_of_impossible_lengths_are_no_requests() {

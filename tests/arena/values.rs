@@ -8,20 +8,7 @@ use bhc_rts_alloc::{Align, AllocStats, ArenaBox, HotArena, MemoryRegion, Scope};
 
 use super::elements::{Tracked, blows, step, tracked};
 use super::region::Audit;
-use super::vocabulary::address;
-
-/// Runs a test on an arena, and on a scope of one: the methods are the same, and not the same code.
-macro_rules! on_both {
-    (|$region:ident| $test:expr) => {{
-        let arena = HotArena::new();
-        let $region = &arena;
-        $test;
-        HotArena::new().scope(|scope| {
-            let $region = &*scope;
-            $test;
-        });
-    }};
-}
+use super::vocabulary::{address, on_both};
 
 /// Runs a body with each of its steps panicking in turn, and after each panic: no element is left behind, no block is
 /// live, and the room is there again. Answers how many steps can panic.

@@ -139,3 +139,17 @@ pub fn in_a_child(test: &str, what: &str) -> Output {
         .output()
         .unwrap()
 }
+
+/// Runs a test on an arena, and on a scope of one: the methods are the same, and not the same code.
+macro_rules! on_both {
+    (|$region:ident| $test:expr) => {{
+        let arena = bhc_rts_alloc::HotArena::new();
+        let $region = &arena;
+        $test;
+        bhc_rts_alloc::HotArena::new().scope(|scope| {
+            let $region = &*scope;
+            $test;
+        });
+    }};
+}
+pub(crate) use on_both;
