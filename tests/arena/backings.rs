@@ -42,8 +42,12 @@ unsafe impl MemoryRegion for Reentrant {
 
 #[test]
 fn a_backing_that_uses_its_arena_gets_an_error_and_overlaps_nothing() {
-    let backing: &'static Reentrant = Box::leak(Box::default());
-    let arena: &'static Backed = Box::leak(Box::new(HotArena::builder().within(backing).build()));
+    let leaked_backing = Box::into_raw(Box::<Reentrant>::default());
+    // SAFETY: just leaked; freed at the end.
+    let backing: &'static Reentrant = unsafe { &*leaked_backing };
+    let leaked_arena = Box::into_raw(Box::new(HotArena::builder().within(backing).build()));
+    // SAFETY: likewise.
+    let arena: &'static Backed = unsafe { &*leaked_arena };
     let first = arena.alloc([1u8; 3000]);
     backing.arena.set(Some(arena));
     let second = arena.alloc([2u8; 8000]);
@@ -60,6 +64,12 @@ fn a_backing_that_uses_its_arena_gets_an_error_and_overlaps_nothing() {
     let stats = arena.stats();
     assert_eq!((stats.allocation_count, stats.current_live), (4, 14_000));
     assert_eq!(stats.failed_allocations, answers.len());
+    drop(answers);
+    // SAFETY: from `into_raw` above, the arena before its backing, and no reference to either is used any more.
+    unsafe {
+        drop(Box::from_raw(leaked_arena));
+        drop(Box::from_raw(leaked_backing));
+    }
 }
 
 #[test]
