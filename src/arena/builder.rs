@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::base::{Base, Policy};
+use super::base::{Base, GRANULE, Policy};
 use super::chunk::{self, Chunk};
 use super::hot::HotArena;
 use crate::align::{Align, KnownAlign};
@@ -80,15 +80,17 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
     /// Chunks come from another region, which the arena will hold: a reference, an `Arc`, or the region itself. A region must
     /// not use the arena that it backs: what it asks of it meanwhile is refused.
     pub fn within<Q: MemoryRegion>(self, region: Q) -> HotArenaBuilder<A, Q> {
-        let Self { capacity, fixed, policy, region: _, _align } = self;
+        let Self { capacity, fixed, mut policy, region: _, _align } = self;
+        policy.granule = GRANULE;
         HotArenaBuilder { capacity, fixed, policy, region, _align }
     }
 
     /// Chunks are made of huge pages, where the system has them: see [`HugePages`](super::HugePages).
     #[cfg(feature = "std")]
-    pub fn huge_pages(mut self) -> HotArenaBuilder<A, super::HugePages> {
-        self.policy.granule = super::HugePages::SIZE;
-        self.within(super::HugePages::new())
+    pub fn huge_pages(self) -> HotArenaBuilder<A, super::HugePages> {
+        let mut builder = self.within(super::HugePages::new());
+        builder.policy.granule = super::HugePages::SIZE;
+        builder
     }
 
     /// The arena.

@@ -109,3 +109,10 @@ fn isolated_blocks_of_a_fixed_arena_share_its_capacity_as_a_limit() {
     assert_eq!(arena.capacity(), 0);
     assert!(arena.try_alloc([2u8; 5000]).is_err());
 }
+
+#[test]
+fn the_last_backing_that_is_named_counts() {
+    let arena = HotArena::builder().huge_pages().within(System).build();
+    arena.alloc(1u8);
+    assert!(arena.capacity() < 8192, "chunks of the size that the process allocator gets: {}", arena.capacity());
+}
