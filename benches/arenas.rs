@@ -52,10 +52,10 @@ pub trait Arena: 'static {
     }
 }
 
-/// Ours, and its scope.
+/// Ours and its scope, and bumpalo's, whose methods have the same names.
 macro_rules! allocate {
-    ($arena:ty) => {
-        impl<A: KnownAlign> Allocate for $arena {
+    ([$($generics:tt)*] $arena:ty) => {
+        impl<$($generics)*> Allocate for $arena {
             #[inline(always)]
             fn value<T: Copy + 'static>(&self, value: T) -> NonNull<T> {
                 self.alloc(value).into()
@@ -75,8 +75,9 @@ macro_rules! allocate {
         }
     };
 }
-allocate!(HotArena<A>);
-allocate!(Scope<'_, '_, A>);
+allocate!([A: KnownAlign] HotArena<A>);
+allocate!([A: KnownAlign] Scope<'_, '_, A>);
+allocate!([const MIN_ALIGN: usize] Bump<MIN_ALIGN>);
 
 impl<A: KnownAlign> Arena for HotArena<A> {
     fn with_room(bytes: usize) -> Self {
@@ -93,25 +94,6 @@ impl<A: KnownAlign> Arena for HotArena<A> {
     #[inline(always)]
     fn in_scope<const USE: u64>(&mut self, work: &impl Work, count: u64) {
         self.scope(|scope| work.run(scope, count));
-    }
-}
-
-impl<const MIN_ALIGN: usize> Allocate for Bump<MIN_ALIGN> {
-    #[inline(always)]
-    fn value<T: Copy + 'static>(&self, value: T) -> NonNull<T> {
-        self.alloc(value).into()
-    }
-    #[inline(always)]
-    fn block(&self, layout: Layout) -> NonNull<u8> {
-        self.alloc_layout(layout)
-    }
-    #[inline(always)]
-    fn filled(&self, len: usize, value: f32) -> NonNull<[f32]> {
-        self.alloc_slice_fill_with(len, |_| value).into()
-    }
-    #[inline(always)]
-    fn allocator(&self) -> impl Allocator {
-        self
     }
 }
 

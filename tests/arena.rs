@@ -16,12 +16,6 @@
 //! | `model` | random programs do what they do on a model, at every depth |
 //! | `collections` | hash tables and vectors of other crates live in an arena |
 
-#[path = "common/blocks.rs"]
-#[allow(dead_code, clippy::duplicate_mod, reason = "the contract suite's own are private to it, and uses every word")]
-mod blocks;
-#[path = "common/cases.rs"]
-#[allow(clippy::duplicate_mod, reason = "as above")]
-mod cases;
 #[path = "common/contract.rs"]
 mod contract;
 #[path = "buffer/vocabulary.rs"]
@@ -33,6 +27,8 @@ mod program;
 mod region;
 #[path = "arena/vocabulary.rs"]
 mod vocabulary;
+
+use contract::blocks;
 
 #[path = "arena/accepted.rs"]
 mod accepted;

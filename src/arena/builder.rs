@@ -71,7 +71,7 @@ impl<A: KnownAlign, R: MemoryRegion> HotArenaBuilder<A, R> {
 
     /// Whether every block gets a chunk of its own, and those of a scope or a mark go back to the backing when it ends. For
     /// finding use of memory after its scope: a sanitizer, a hardened `malloc` or an unmapped page then notices it. Slow, and no
-    /// block grows in place.
+    /// block grows in place. There is no first chunk then; a capacity that is fixed is a limit on what all blocks take.
     pub fn isolate_scopes(mut self, isolate: bool) -> Self {
         self.policy.isolate = isolate;
         self

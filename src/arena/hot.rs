@@ -1,7 +1,6 @@
 //! [`HotArena`]: the arena and its own frame.
 
 use core::alloc::Layout;
-use core::fmt;
 use core::marker::PhantomData;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
@@ -12,8 +11,7 @@ use super::chunk::{Chunk, block_layout};
 use super::frame::{CLOSED, Frame};
 use crate::align::{Align, KnownAlign};
 use crate::error::{AllocError, AllocResult, or_panic};
-use crate::region::{MemoryRegion, RegionKind, TypedRegion, dangling, resized};
-use crate::stats::AllocStats;
+use crate::region::{MemoryRegion, dangling};
 use crate::system::System;
 
 /// A bump-pointer arena: allocation moves a cursor, and everything is freed at once, at the end of a
@@ -217,11 +215,6 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame().take::<A>(self.base(), layout)
-    }
-
     #[cold]
     #[inline(never)]
     pub(super) fn refusal(&self, layout: Layout) -> AllocError {
@@ -284,32 +277,6 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         }
     }
 
-    /// Bytes consumed: by live blocks, and [`padding`](Self::padding). The rests of chunks that were too small for what came
-    /// next are not part of it. Linear in the number of chunks.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.store().used(self.frame().chunk.get(), self.frame().address())
-    }
-
-    /// Bytes consumed that no live block asked for: for alignment, for rounding sizes up to `A`, and by blocks that were freed
-    /// while others stood above them. Linear in the number of chunks.
-    #[must_use]
-    pub fn padding(&self) -> usize {
-        self.used() - self.frame().live()
-    }
-
-    /// Bytes that all chunks together have room for, used or not.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.store().capacity()
-    }
-
-    /// Bytes left in the current chunk.
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.frame().remaining()
-    }
-
     /// The backing.
     #[must_use]
     pub const fn region(&self) -> &R {
@@ -333,64 +300,4 @@ impl<A: KnownAlign, R: MemoryRegion> Drop for HotArena<A, R> {
             }
         }
     }
-}
-
-impl<A: KnownAlign, R: MemoryRegion> fmt::Debug for HotArena<A, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HotArena")
-            .field("used", &self.used())
-            .field("capacity", &self.capacity())
-            .field("stats", &self.stats())
-            .finish()
-    }
-}
-
-// SAFETY: blocks lie in chunks above everything that is live (F2), aligned and of the size of their layout, and stay until the
-// arena is dropped or reset, or the frame that they are of is closed. Chunks do not move with the arena. Nothing unwinds: the
-// arithmetic cannot overflow (see `bump`), and the backing does not unwind by its own contract.
-unsafe impl<A: KnownAlign, R: MemoryRegion> MemoryRegion for HotArena<A, R> {
-    #[inline(always)]
-    fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {
-        match self.take(layout) {
-            Some(block) => Ok(block),
-            None => Err(self.refusal(layout)),
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn dealloc(&self, ptr: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.frame().dealloc::<A>(self.base(), ptr, layout) };
-    }
-
-    #[inline]
-    unsafe fn realloc(&self, ptr: NonNull<u8>, old_layout: Layout, new_size: usize) -> AllocResult<NonNull<u8>> {
-        let new = resized(old_layout, new_size)?;
-        // SAFETY: the caller's promise.
-        let moved = unsafe { self.resize(ptr, old_layout, new) };
-        moved.ok_or_else(|| self.refusal(new))
-    }
-
-    fn stats(&self) -> AllocStats {
-        self.store().stats(self.frame())
-    }
-
-    fn kind(&self) -> RegionKind {
-        RegionKind::HotArena
-    }
-}
-
-impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
-    /// # Safety
-    /// As for [`MemoryRegion::realloc`]; the alignment may change.
-    #[inline(always)]
-    pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { self.frame().resize::<A>(self.base(), block, old, new) }
-    }
-}
-
-/// An arena that cannot grow may have no address of the alignment left, and then says so as it does when it is full.
-impl<A: KnownAlign, R: MemoryRegion> TypedRegion for HotArena<A, R> {
-    type MaxAlign = Align<4096>;
 }

@@ -9,6 +9,7 @@
 //! | `hot` | [`HotArena`]: the arena and its own frame |
 //! | `builder` | the ways to make one |
 //! | `scope` | [`Scope`]: a level on top, freed when its closure returns |
+//! | `level` | what arena and scope are alike: the region's methods, how full it is |
 //! | `mark` | [`Mark`]: the same without closures, for compiled code |
 //! | `typed` | values, slices and buffers, for both |
 //! | `boxed` | [`ArenaBox`]: a value that is dropped |
@@ -27,6 +28,7 @@ mod frame;
 mod hot;
 #[cfg(feature = "std")]
 mod huge;
+mod level;
 mod mark;
 mod scope;
 #[cfg(feature = "std")]

@@ -19,19 +19,17 @@
 //! ([`Base::next_chunk`]). Handed on, a scope costs what the arena does.
 
 use core::alloc::Layout;
-use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::base::Base;
+use super::base::{Base, Store};
 use super::chunk::Chunk;
 use super::frame::{CLOSED, Frame};
 use super::hot::{ForManyThreads, HotArena};
 use crate::align::{Align, KnownAlign};
 use crate::buffer::{AlignedSlice, SimdBuffer};
-use crate::error::{AllocError, AllocResult};
-use crate::region::{MemoryRegion, RegionKind, TypedRegion, resized};
-use crate::stats::AllocStats;
+use crate::error::AllocError;
+use crate::region::MemoryRegion;
 
 /// A level of a [`HotArena`]: what is allocated through it is freed when the closure that got it ends. Scopes nest.
 ///
@@ -189,8 +187,20 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
     }
 
     #[inline(always)]
-    pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.frame.take::<A>(self.base, layout)
+    pub(super) const fn frame(&self) -> &Frame<false> {
+        &self.frame
+    }
+
+    /// The arena's base, with provenance for all of the arena.
+    #[inline(always)]
+    pub(super) const fn base(&self) -> NonNull<Base> {
+        self.base
+    }
+
+    #[inline(always)]
+    pub(super) const fn store(&self) -> &Store {
+        // SAFETY: the arena outlives the scope.
+        unsafe { &(*self.base.as_ptr()).store }
     }
 
     #[inline(always)]
@@ -202,14 +212,6 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
     #[track_caller]
     pub(super) fn refuse(&self, layout: Layout) -> ! {
         refuse(layout.size(), self.frame.remaining())
-    }
-
-    /// # Safety
-    /// As for [`MemoryRegion::realloc`]; the alignment may change.
-    #[inline(always)]
-    pub(super) unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { self.frame.resize::<A>(self.base, block, old, new) }
     }
 
     /// Ends the growth of a buffer: its elements live as long as the scope, its spare capacity is given back where nothing was
@@ -232,35 +234,6 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
         // for `'s`. Nobody else has it.
         unsafe { &mut *elements }
     }
-
-    /// Bytes consumed of the arena, by this scope and those around it, as [`HotArena::used`].
-    #[must_use]
-    #[inline]
-    pub fn used(&self) -> usize {
-        // SAFETY: the arena outlives the scope.
-        unsafe { (*self.base.as_ptr()).store.used(self.frame.chunk.get(), self.frame.address()) }
-    }
-
-    /// Bytes consumed that no live block asked for, as [`HotArena::padding`].
-    #[must_use]
-    #[inline]
-    pub fn padding(&self) -> usize {
-        self.used() - self.frame.live()
-    }
-
-    /// Bytes left in the current chunk.
-    #[must_use]
-    #[inline]
-    pub fn remaining(&self) -> usize {
-        self.frame.remaining()
-    }
-
-    /// Bytes that all chunks of the arena have room for, used or not.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        // SAFETY: the arena outlives the scope.
-        unsafe { (*self.base.as_ptr()).store.capacity() }
-    }
 }
 
 /// Takes values only, so that the frame stays in registers.
@@ -269,59 +242,6 @@ impl<'s, 'env: 's, A: KnownAlign> Scope<'s, 'env, A> {
 #[track_caller]
 fn refuse(requested: usize, available: usize) -> ! {
     crate::error::refuse(&Frame::<false>::refusal(false, requested, available))
-}
-
-impl<A: KnownAlign> fmt::Debug for Scope<'_, '_, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope")
-            .field("used", &self.used())
-            .field("capacity", &self.capacity())
-            .field("stats", &self.stats())
-            .finish()
-    }
-}
-
-// SAFETY: as for `HotArena`, whose topmost frame this is; blocks stay until the scope ends.
-unsafe impl<A: KnownAlign> MemoryRegion for Scope<'_, '_, A> {
-    #[inline(always)]
-    fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {
-        match self.take(layout) {
-            Some(block) => Ok(block),
-            None => Err(self.refusal(layout)),
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn dealloc(&self, ptr: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.frame.dealloc::<A>(self.base, ptr, layout) };
-    }
-
-    #[inline]
-    unsafe fn realloc(&self, ptr: NonNull<u8>, old_layout: Layout, new_size: usize) -> AllocResult<NonNull<u8>> {
-        let new = resized(old_layout, new_size)?;
-        // SAFETY: the caller's promise.
-        match unsafe { self.resize(ptr, old_layout, new) } {
-            Some(block) => Ok(block),
-            None => Err(self.refusal(new)),
-        }
-    }
-
-    #[inline]
-    fn stats(&self) -> AllocStats {
-        // SAFETY: the arena outlives the scope.
-        unsafe { (*self.base.as_ptr()).store.stats(&self.frame) }
-    }
-
-    #[inline]
-    fn kind(&self) -> RegionKind {
-        RegionKind::HotArena
-    }
-}
-
-/// As that of [`HotArena`].
-impl<A: KnownAlign> TypedRegion for Scope<'_, '_, A> {
-    type MaxAlign = Align<4096>;
 }
 
 /// Runs `body` with a scope of a new arena over [`System`](crate::System) that has room for `capacity` bytes and grows when they are

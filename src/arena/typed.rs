@@ -68,8 +68,8 @@ fn here<R: MemoryRegion>(region: &R) -> Place<Align<1>, &R> {
 
 macro_rules! typed_allocation {
     ([$($generics:tt)*] $arena:ty, [$($lifetime:lifetime)?], [$($on_method:lifetime)?], $life:lifetime) => {
-        // The lifetime is the scope's, or that of the borrow.
-        #[allow(clippy::needless_lifetimes, clippy::mut_from_ref)]
+        #[allow(clippy::needless_lifetimes, reason = "one text for two lifetimes: the scope's, or that of the borrow")]
+        #[allow(clippy::mut_from_ref, reason = "a block is given once")]
         impl<$($generics)*> $arena {
             /// Puts a value into the arena. **Its destructor will not run**; [`alloc_box`](Self::alloc_box) is for that.
             ///

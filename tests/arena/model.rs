@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::cases::cases;
+use super::contract::cases::cases;
 use super::program::reference::CASES;
 use super::program::{BufferAlign, Content, How, Kind, Memory, Op, Setup, Size, Typed, Unit, run};
 use super::region::Failure;

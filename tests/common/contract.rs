@@ -1,8 +1,8 @@
 //! The contract of a memory region as one test suite: every promise of `MemoryRegion`, checked against whatever region is
 //! given. `contract_tests!` at the end makes a module of tests out of it, directly and through `&dyn MemoryRegion`.
 
-mod blocks;
-mod cases;
+pub mod blocks;
+pub mod cases;
 
 use std::alloc::Layout;
 
