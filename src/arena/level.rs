@@ -68,6 +68,8 @@ macro_rules! level {
             }
         }
 
+        // Or a message about another type would point into this macro.
+        #[diagnostic::do_not_recommend]
         // SAFETY: blocks lie in chunks above everything that is live (F2), aligned and of the size of their layout, and stay until
         // the arena is dropped or reset, or the frame that they are of is closed. Chunks do not move with the arena. Nothing
         // unwinds: the arithmetic cannot overflow (see `bump`), and the backing does not unwind by its own contract.
