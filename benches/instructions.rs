@@ -1,29 +1,32 @@
 //! `cargo bench -p bench --bench instructions [-- --filter PREFIX]... [--quick]`: how many instructions an allocation takes,
-//! for our arena and its peers.
+//! for our arena and its peers, and an allocation and a deallocation, for our heap and its peers.
 //!
 //! Counts are exact and the same on every run, but belong to one compiler and one CPU architecture: the bars are for
 //! x86-64 and the stable Rust of `rust-version`. A missed bar is shown and is no failure, as another compiler may miss it.
 //!
 //! # Note: what is counted
-//! Each allocation stands in a function of its own, which is neither inlined nor known to its caller. Counted is all
-//! from its first instruction to its return: the call frame, the allocation, the store of the value and the `ret`, but
-//! neither the call nor the caller's loop. For that the program starts itself under valgrind's tool callgrind, once for
-//! each function, which switches counting on at the function's entry and off at its return. All calls are on the fast
-//! path: the count must be a multiple of their number.
+//! Each operation stands in a function of its own, which is neither inlined nor known to its caller. Counted is all
+//! from its first instruction to its return: the call frame, the operation with the functions that it calls, the store of
+//! the value and the `ret`, but neither the call nor the caller's loop. For that the program starts itself under valgrind's
+//! tool callgrind, once for each function, which switches counting on at the function's entry and off at its return. All
+//! calls are on the fast path: the count must be a multiple of their number.
 
 #[allow(dead_code, reason = "scopes and collections are measured by `peers` only")]
 mod arenas;
+#[allow(dead_code, reason = "resizing, trimming and the peers of `all-peers` are measured by `peers` only")]
+mod heaps;
 
-use std::alloc::Layout;
+use std::alloc::{Layout, System};
 use std::hint::black_box;
 use std::io::{ErrorKind, Write, stderr};
 use std::process::{Command, ExitCode};
 use std::ptr::NonNull;
 
-use bhc_rts_alloc::{Align, HotArena};
+use bhc_rts_alloc::{Align, HotArena, PinnedHeap};
 use bumpalo::Bump;
 
 use arenas::{Allocate, Arena, ScopeBump};
+use heaps::{Heap, Mimalloc};
 
 const USAGE: &str = "\
 usage: cargo bench -p bench --bench instructions -- [--filter PREFIX]... [--quick]
@@ -32,9 +35,20 @@ usage: cargo bench -p bench --bench instructions -- [--filter PREFIX]... [--quic
 
 /// What the program is started with under valgrind; the names of a row and of an arena follow.
 const CALL: &str = "--call";
-const CALLS: u64 = 1000;
+/// Few enough to stay on the fast path of all contenders: mimalloc takes a slow one after as many allocations as there are
+/// blocks in a page.
+const CALLS: u64 = 100;
 /// For the largest of so many calls.
 const ROOM: usize = 1 << 20;
+
+/// Rows, and who contends in them.
+struct Table {
+    rows: &'static [Row],
+    contenders: &'static [Contender],
+}
+
+const TABLES: &[Table] =
+    &[Table { rows: ARENA_ROWS, contenders: ARENAS }, Table { rows: HEAP_ROWS, contenders: HEAPS }];
 
 struct Row {
     name: &'static str,
@@ -44,12 +58,19 @@ struct Row {
     bar: Option<(&'static str, u64)>,
 }
 
-const ROWS: &[Row] = &[
+const ARENA_ROWS: &[Row] = &[
     Row { name: "arena/u64", symbol: "u64", bar: Some(("HotArena", 10)) },
     Row { name: "arena/256B-align64", symbol: "block", bar: Some(("HotArena<64>", 9)) },
     Row { name: "arena/value-128B", symbol: "array", bar: None },
     Row { name: "arena/40B-align8-dynamic", symbol: "dynamic", bar: None },
     Row { name: "arena/slice-align64", symbol: "slice", bar: None },
+];
+
+const HEAP_ROWS: &[Row] = &[
+    Row { name: "pinned/alloc-64B", symbol: "alloc", bar: None },
+    Row { name: "pinned/dealloc-64B", symbol: "dealloc", bar: None },
+    Row { name: "pinned/alloc-dynamic", symbol: "alloc_dynamic", bar: None },
+    Row { name: "pinned/dealloc-dynamic", symbol: "dealloc_dynamic", bar: None },
 ];
 
 #[repr(align(64))]
@@ -59,12 +80,12 @@ struct Contender {
     name: &'static str,
     /// As a part of the functions' names.
     symbol: &'static str,
-    /// Calls the function of a row, given by its symbol, on an arena with room.
+    /// Calls the function of a row, given by its symbol, on an arena with room or a heap with free blocks.
     call: fn(&str),
 }
 
 /// Makes the functions to be counted, with symbols of their own by which valgrind finds them, and the contenders.
-macro_rules! contenders {
+macro_rules! arenas {
     ($($symbol:ident: $arena:ty as $name:literal,)*) => {
         $(mod $symbol {
             use super::*;
@@ -118,11 +139,11 @@ macro_rules! contenders {
             }
         })*
 
-        const CONTENDERS: &[Contender] =
+        const ARENAS: &[Contender] =
             &[$(Contender { name: $name, symbol: stringify!($symbol), call: $symbol::call }),*];
     };
 }
-contenders! {
+arenas! {
     hot: HotArena as "HotArena",
     hot_64: HotArena<Align<64>> as "HotArena<64>",
     bumpalo_1: Bump<1> as "bumpalo 1",
@@ -134,6 +155,94 @@ contenders! {
     scope_down_1: ScopeBump<1, false> as "bump-scope down 1",
     scope_down_8: ScopeBump<8, false> as "bump-scope down 8",
     scope_down_16: ScopeBump<16, false> as "bump-scope down 16",
+}
+
+/// The same for heaps.
+macro_rules! heaps {
+    ($($symbol:ident: $heap:ty as $name:literal,)*) => {
+        $(mod $symbol {
+            use super::*;
+
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_alloc_", stringify!($symbol)))]
+            fn alloc(heap: &$heap) -> NonNull<u8> {
+                Heap::alloc(heap, BLOCK)
+            }
+
+            /// # Safety
+            /// As for `Heap::dealloc`, with `BLOCK`.
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_dealloc_", stringify!($symbol)))]
+            unsafe fn dealloc(heap: &$heap, block: NonNull<u8>) {
+                // SAFETY: the caller's promise.
+                unsafe { Heap::dealloc(heap, block, BLOCK) }
+            }
+
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_alloc_dynamic_", stringify!($symbol)))]
+            fn alloc_dynamic(heap: &$heap, layout: Layout) -> NonNull<u8> {
+                Heap::alloc(heap, layout)
+            }
+
+            /// # Safety
+            /// As for `Heap::dealloc`.
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_dealloc_dynamic_", stringify!($symbol)))]
+            unsafe fn dealloc_dynamic(heap: &$heap, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promise.
+                unsafe { Heap::dealloc(heap, block, layout) }
+            }
+
+            pub fn call(row: &str) {
+                let layout = black_box(BLOCK);
+                let plain_alloc = |heap: &_| Heap::alloc(heap, layout);
+                // SAFETY: `alloc_dealloc` frees the block that was just made, with `BLOCK`.
+                let plain_dealloc = |heap: &_, block| unsafe { Heap::dealloc(heap, block, layout) };
+                match row {
+                    "alloc" => alloc_dealloc::<$heap>(black_box(alloc), plain_dealloc),
+                    "alloc_dynamic" => {
+                        alloc_dealloc::<$heap>(|heap| black_box(alloc_dynamic)(heap, layout), plain_dealloc);
+                    }
+                    "dealloc" => {
+                        // SAFETY: as above.
+                        alloc_dealloc::<$heap>(plain_alloc, |heap, block| unsafe { black_box(dealloc)(heap, block) });
+                    }
+                    "dealloc_dynamic" => alloc_dealloc::<$heap>(plain_alloc, |heap, block| {
+                        // SAFETY: as above.
+                        unsafe { black_box(dealloc_dynamic)(heap, block, layout) }
+                    }),
+                    _ => unreachable!("the program starts itself with the symbol of a row"),
+                }
+            }
+        })*
+
+        const HEAPS: &[Contender] =
+            &[$(Contender { name: $name, symbol: stringify!($symbol), call: $symbol::call }),*];
+    };
+}
+heaps! {
+    ours: PinnedHeap as "PinnedHeap",
+    mimalloc: Mimalloc as "mimalloc",
+    malloc: System as "malloc",
+}
+
+/// What is allocated from heaps.
+const BLOCK: Layout = Layout::new::<[u64; 8]>();
+
+/// Allocates and frees a block, again and again, when there are more than enough free ones, and at least one live.
+fn alloc_dealloc<H: Heap>(alloc: impl Fn(&H) -> NonNull<u8>, dealloc: impl Fn(&H, NonNull<u8>)) {
+    let heap = H::new();
+    let blocks: Vec<NonNull<u8>> = (0..8 * CALLS).map(|_| heap.alloc(BLOCK)).collect();
+    let (live, free) = blocks.split_first().expect("several");
+    // SAFETY: the heap's, made above with this layout, each freed once; the live one at the end.
+    let give_back = |block: &NonNull<u8>| unsafe { heap.dealloc(*block, BLOCK) };
+    free.iter().for_each(give_back);
+    // mimalloc first uses up what it had ready, and only then takes what was freed.
+    (0..4 * CALLS).for_each(|_| give_back(&heap.alloc(BLOCK)));
+    for _ in 0..CALLS {
+        dealloc(&heap, black_box(alloc(&heap)));
+    }
+    give_back(live);
 }
 
 fn main() -> ExitCode {
@@ -154,8 +263,8 @@ fn run() -> Result<(), String> {
         match arg.as_str() {
             CALL => {
                 let (row, contender) = (value()?, value()?);
-                let contender = CONTENDERS.iter().find(|one| one.symbol == contender).expect("a contender's symbol");
-                (contender.call)(&row);
+                let mut all = TABLES.iter().flat_map(|table| table.contenders);
+                (all.find(|one| one.symbol == contender).expect("a contender's symbol").call)(&row);
                 return Ok(());
             }
             "--filter" => filters.push(value()?),
@@ -172,9 +281,9 @@ fn run() -> Result<(), String> {
         (filters.is_empty() || filters.iter().any(|prefix| row.name.starts_with(prefix.as_str())))
             && !(quick && row.bar.is_none())
     };
-    let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
-    if rows.is_empty() {
-        let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    let rows = |table: &Table| -> Vec<&Row> { table.rows.iter().filter(wanted).collect() };
+    if TABLES.iter().all(|table| rows(table).is_empty()) {
+        let names: Vec<&str> = TABLES.iter().flat_map(|table| table.rows).map(|row| row.name).collect();
         return Err(format!("no such row; there are: {}", names.join(", ")));
     }
 
@@ -186,17 +295,23 @@ fn run() -> Result<(), String> {
             return Ok(());
         }
     }
-    print(&rows)
+    println!("instructions per call, {}", std::env::consts::ARCH);
+    TABLES
+        .iter()
+        .map(|table| (rows(table), table.contenders))
+        .try_for_each(|(rows, contenders)| print(&rows, contenders))
 }
 
-/// Counts and prints a table: a line for each contender, a column for each row.
-fn print(rows: &[&Row]) -> Result<(), String> {
-    println!("instructions per call, {}", std::env::consts::ARCH);
+/// Counts and prints a table: a line for each contender, a column for each row. Nothing if there are no rows.
+fn print(rows: &[&Row], contenders: &[Contender]) -> Result<(), String> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     print!("{:<18}", "");
     rows.iter().for_each(|row| print!("  {}", row.name));
     println!();
     let mut verdicts = Vec::new();
-    for contender in CONTENDERS {
+    for contender in contenders {
         print!("{:<18}", contender.name);
         for row in rows {
             let count = count(row, contender)?;

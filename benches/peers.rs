@@ -1,13 +1,14 @@
 //! `cargo bench -p bench --bench peers [-- --filter PREFIX]... [--quick] [--json FILE]`: us and each peer on the same
 //! work, in turn, in one run.
 //!
-//! For each row it prints our time, each peer's and our ratio to it, and whether the row's bars are met. A missed bar is
+//! For each row it prints our time (or memory), each peer's and our ratio to it, and whether the row's bars are met. A missed bar is
 //! no failure: times depend on the machine. How times and ratios come about stands in [`harness`].
 //!
 //! A row is added in a file of `rows`, and a new file to [`rows`].
 
 mod arenas;
 mod harness;
+mod heaps;
 mod rows;
 
 use std::fs::File;
@@ -15,10 +16,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use harness::args::{self, Request};
-use harness::{Plan, Row, measure, report};
+use harness::{Plan, Row, child, measure, report};
 
 fn rows() -> Vec<Row> {
-    [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS].into_iter().flatten().copied().collect()
+    [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS, rows::pinned::ROWS]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect()
 }
 
 fn main() -> ExitCode {
@@ -34,6 +39,10 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let args = match args::parse(std::env::args().skip(1))? {
         Request::Measure(args) => args,
+        Request::Child { row, contender } => {
+            let row = rows().into_iter().find(|one| one.name == row).ok_or_else(|| format!("there is no row {row}"))?;
+            return child::run(&row, &contender);
+        }
         Request::Help => {
             println!("{}", args::USAGE);
             return Ok(());

@@ -62,6 +62,8 @@ mod arena;
 mod buffer;
 mod error;
 pub mod os;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod pinned;
 mod region;
 mod stats;
 #[cfg(feature = "alloc")]
@@ -85,6 +87,11 @@ pub use error::{AllocError, AllocResult};
 pub use os::page_size;
 #[cfg(feature = "std")]
 pub use os::{FileRead, NotDirect};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use pinned::{
+    ClassTable, ClassUsage, Layouts, LeakReport, Misuse, MisuseKind, PinnedBlock, PinnedGlobal, PinnedHeap,
+    PinnedHeapBuilder, PinnedUsage, Segment, SegmentObserver,
+};
 pub use region::{MemoryRegion, Promises, RegionKind, TypedRegion};
 pub use stats::AllocStats;
 pub use system::{System, alloc_aligned, free_aligned};

@@ -15,9 +15,13 @@ pub struct Args {
     pub json: Option<PathBuf>,
 }
 
+/// What the program is started with for one sample of a row of memory; the names of the row and of the contender follow.
+pub const CHILD: &str = "--child";
+
 /// What the command line asks for.
 pub enum Request {
     Measure(Args),
+    Child { row: String, contender: String },
     Help,
 }
 
@@ -33,6 +37,9 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Request, String> 
             "--json" => parsed.json = Some(value("a file name")?.into()),
             "--quick" => parsed.quick = true,
             "--bench" => {} // cargo adds it
+            CHILD => {
+                return Ok(Request::Child { row: value("a row's name")?, contender: value("a contender's name")? });
+            }
             "--help" | "-h" => return Ok(Request::Help),
             _ => return Err(format!("unknown argument: {arg}")),
         }

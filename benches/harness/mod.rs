@@ -10,9 +10,14 @@
 //! * The *best peer* is the peer with the least such median.
 //! * The ratio to a peer is the median over the rounds of (our sample ÷ its sample of the same round), not the ratio of
 //!   two medians: what disturbs a round mostly disturbs both of its samples.
+//!
+//! A row of memory is measured in the same way, but each of its samples is a process of its own ([`child`]): memory that
+//! another contender, or the sample before, has left to the process would be counted with it or reused by it.
 
 pub mod args;
+pub mod child;
 pub mod report;
+pub mod threads;
 
 use std::time::{Duration, Instant};
 
@@ -26,13 +31,19 @@ pub struct Plan {
     pub rounds: (usize, usize),
     /// How long a row may take, roughly.
     pub row: Duration,
+    /// How many rounds a row gets whose samples are processes. They vary little.
+    pub child_rounds: usize,
 }
 
 impl Plan {
-    pub const FULL: Self =
-        Self { sample: Duration::from_micros(400), rounds: (15, 301), row: Duration::from_millis(5000) };
+    pub const FULL: Self = Self {
+        sample: Duration::from_micros(400),
+        rounds: (15, 301),
+        row: Duration::from_millis(5000),
+        child_rounds: 7,
+    };
     pub const QUICK: Self =
-        Self { sample: Duration::from_micros(100), rounds: (3, 15), row: Duration::from_millis(100) };
+        Self { sample: Duration::from_micros(100), rounds: (3, 15), row: Duration::from_millis(100), child_rounds: 1 };
 
     /// The rounds for a row of which one round takes `round`. Odd, so that a median is one of its samples.
     fn rounds(&self, round: Duration) -> usize {
@@ -41,12 +52,13 @@ impl Plan {
     }
 }
 
-/// What a row's times are printed in.
+/// What a row's samples are printed in.
 #[derive(Clone, Copy, Debug)]
 pub enum Unit {
     Nanoseconds,
     Microseconds,
     Milliseconds,
+    Mebibytes,
 }
 
 impl Unit {
@@ -55,15 +67,18 @@ impl Unit {
             Self::Nanoseconds => "ns",
             Self::Microseconds => "us",
             Self::Milliseconds => "ms",
+            Self::Mebibytes => "MiB",
         }
     }
 
-    fn of(self, seconds: f64) -> f64 {
-        seconds
+    /// Of a sample: seconds, or bytes.
+    fn of(self, sample: f64) -> f64 {
+        sample
             * match self {
                 Self::Nanoseconds => 1e9,
                 Self::Microseconds => 1e6,
                 Self::Milliseconds => 1e3,
+                Self::Mebibytes => 1.0 / (1 << 20) as f64,
             }
     }
 }
@@ -74,6 +89,8 @@ pub enum Against {
     BestPeer,
     /// The best of the peers whose names begin so: one peer, or one in several settings.
     Peer(&'static str),
+    /// No ratio: the bar is a figure in the row's unit.
+    Nothing,
 }
 
 /// What a row is to reach: printed with the result, never enforced, as timing proves nothing about a build.
@@ -91,6 +108,10 @@ impl Bar {
     pub const fn peer(at_most: f64, name: &'static str) -> Self {
         Self { at_most, against: Against::Peer(name) }
     }
+
+    pub const fn absolute(at_most: f64) -> Self {
+        Self { at_most, against: Against::Nothing }
+    }
 }
 
 /// One line of the result: a piece of work that we and the peers do.
@@ -103,6 +124,9 @@ pub struct Row {
     /// Sets up the data. Called only if the row is to be measured, and its result is dropped right after.
     pub contenders: fn() -> Contenders,
 }
+
+/// Our name among the contenders of a row.
+const OURS: &str = "ours";
 
 /// Who does the work of a row.
 pub struct Contenders {
@@ -123,8 +147,19 @@ impl Contenders {
     }
 }
 
-/// Does the work so many times and says how long that took.
-pub struct Contender(Box<dyn FnMut(u64) -> Duration>);
+/// Does the work of a row.
+pub struct Contender {
+    work: Work,
+    /// How many operations a repetition is; a sample is the time of one operation.
+    operations: u64,
+}
+
+enum Work {
+    /// Does the work so many times and says how long that took.
+    Timed(Box<dyn FnMut(u64) -> Duration>),
+    /// Does it once, in a process of its own, and says how many bytes of memory that took.
+    Child(fn() -> usize),
+}
 
 impl Contender {
     /// `work`, repeated in a loop that is compiled together with it. It must hand its result, or the memory that it
@@ -167,18 +202,30 @@ impl Contender {
         })
     }
 
-    /// A contender that takes its time itself: one with a set-up that is not to be measured, or another process.
+    /// A contender that takes its time itself: one with a set-up that is not to be measured, or with threads.
     pub fn timed(work: impl FnMut(u64) -> Duration + 'static) -> Self {
-        Self(Box::new(work))
+        Self { work: Work::Timed(Box::new(work)), operations: 1 }
+    }
+
+    /// A contender that is measured in bytes of memory, in a process of its own for each sample. In the first process
+    /// it is not run, and in its own no other contender is.
+    pub fn in_child(work: fn() -> usize) -> Self {
+        Self { work: Work::Child(work), operations: 1 }
+    }
+
+    /// A repetition is so many operations, and what is shown is the time of one.
+    pub fn operations(self, operations: u64) -> Self {
+        Self { operations, ..self }
     }
 
     /// How many repetitions last `sample`. Warms up caches and predictors on the way.
     fn calibrate(&mut self, sample: Duration) -> u64 {
+        let Work::Timed(work) = &mut self.work else { return 1 };
         let mut times = 1;
         loop {
             // The least of three: what is first touched, or was evicted, is slow once, and a sample of a few slow
             // repetitions would measure that.
-            let runs = (0..3).map(|_| (self.0)(times));
+            let runs = (0..3).map(|_| work(times));
             let took = runs.min().unwrap_or_default().max(Duration::from_nanos(1));
             if took >= sample {
                 return times;
@@ -186,6 +233,14 @@ impl Contender {
             // At least twice as often, at most eight times, as the first repetitions are slower than the rest.
             let estimate = (times as f64 * 1.1 * sample.as_secs_f64() / took.as_secs_f64()) as u64;
             times = estimate.clamp(times * 2, times * 8);
+        }
+    }
+
+    /// Seconds for one operation, or bytes.
+    fn sample(&mut self, row: &str, name: &str, times: u64) -> f64 {
+        match &mut self.work {
+            Work::Timed(work) => work(times).as_secs_f64() / (times * self.operations) as f64,
+            Work::Child(_) => child::start(row, name) as f64,
         }
     }
 }
@@ -204,8 +259,8 @@ pub struct Outcome {
 
 pub struct PeerOutcome {
     pub name: &'static str,
-    pub time: f64,
-    /// Our time to this peer's.
+    pub value: f64,
+    /// Our value to this peer's.
     pub ratio: f64,
 }
 
@@ -214,53 +269,60 @@ impl Outcome {
         self.peers[self.best].ratio
     }
 
-    /// The ratio that a bar speaks of, and the peer's name.
-    pub fn ratio(&self, against: Against) -> (f64, &'static str) {
+    /// What a bar speaks of: a ratio and the peer's name, or our value and `None`.
+    pub fn reached(&self, against: Against) -> (f64, Option<&'static str>) {
         let peer = match against {
+            Against::Nothing => return (self.ours, None),
             Against::BestPeer => &self.peers[self.best],
             Against::Peer(name) => self
                 .peers
                 .iter()
                 .filter(|peer| peer.name.starts_with(name))
-                .min_by(|a, b| a.time.total_cmp(&b.time))
+                .min_by(|a, b| a.value.total_cmp(&b.value))
                 .expect("a bar names one of its row's peers"),
         };
-        (peer.ratio, peer.name)
+        (peer.ratio, Some(peer.name))
     }
 }
 
 /// Measures one row.
 pub fn measure(row: &Row, plan: Plan) -> Outcome {
     let Contenders { ours, peers } = (row.contenders)();
-    let (names, peers): (Vec<&'static str>, Vec<Contender>) = peers.into_iter().unzip();
-    let mut contenders: Vec<Contender> = [ours].into_iter().chain(peers).collect();
+    let (names, peers): (Vec<&'static str>, Vec<Contender>) = [(OURS, ours)].into_iter().chain(peers).unzip();
+    let mut contenders = peers;
     let times: Vec<u64> = contenders.iter_mut().map(|contender| contender.calibrate(plan.sample)).collect();
-    let start = Instant::now();
-    contenders.iter_mut().zip(&times).for_each(|(contender, times)| {
-        (contender.0)(*times);
-    });
-    let rounds = plan.rounds(start.elapsed());
+    let mut sample = |at: usize| contenders[at].sample(row.name, names[at], times[at]);
+    let rounds = match row.unit {
+        Unit::Mebibytes => plan.child_rounds,
+        _ => {
+            let start = Instant::now();
+            (0..names.len()).for_each(|at| {
+                sample(at);
+            });
+            plan.rounds(start.elapsed())
+        }
+    };
 
-    // samples[contender][round], in seconds for one repetition
-    let mut samples = vec![Vec::with_capacity(rounds); contenders.len()];
+    // samples[contender][round]
+    let mut samples = vec![Vec::with_capacity(rounds); names.len()];
     for round in 0..rounds {
-        for turn in 0..contenders.len() {
-            let at = if round % 2 == 0 { turn } else { contenders.len() - 1 - turn };
-            samples[at].push((contenders[at].0)(times[at]).as_secs_f64() / times[at] as f64);
+        for turn in 0..names.len() {
+            let at = if round % 2 == 0 { turn } else { names.len() - 1 - turn };
+            samples[at].push(sample(at));
         }
     }
 
     let (ours, theirs) = samples.split_first().expect("we always contend");
-    let peers: Vec<PeerOutcome> = names
-        .into_iter()
+    let peers: Vec<PeerOutcome> = names[1..]
+        .iter()
         .zip(theirs)
         .map(|(name, theirs)| PeerOutcome {
             name,
-            time: row.unit.of(median(theirs.iter().copied())),
+            value: row.unit.of(median(theirs.iter().copied())),
             ratio: median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs)),
         })
         .collect();
-    let best = (0..peers.len()).min_by(|a, b| peers[*a].time.total_cmp(&peers[*b].time)).expect("a row has a peer");
+    let best = (0..peers.len()).min_by(|a, b| peers[*a].value.total_cmp(&peers[*b].value)).expect("a row has a peer");
     Outcome {
         row: row.name,
         unit: row.unit,

@@ -15,27 +15,31 @@ fn figure(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// One row: our time, each peer's with our ratio to it (`*` marks the best peer), and the bars.
+/// One row: our value, each peer's with our ratio to it (`*` marks the best peer), and the bars.
 pub fn print(outcome: &Outcome) {
     let unit = outcome.unit.name();
     println!("{}  ours {} {unit}", outcome.row, figure(outcome.ours));
     for (i, peer) in outcome.peers.iter().enumerate() {
         let mark = if i == outcome.best { '*' } else { ' ' };
-        println!("  {mark} {:<18} {:>9} {unit}   ratio {}", peer.name, figure(peer.time), figure(peer.ratio));
+        println!("  {mark} {:<18} {:>9} {unit}   ratio {}", peer.name, figure(peer.value), figure(peer.ratio));
     }
     for bar in outcome.bars {
-        let (ratio, peer) = outcome.ratio(bar.against);
-        let verdict = if ratio <= bar.at_most { "met" } else { "MISSED" };
-        println!("    bar: <= {} x {peer}: {verdict} ({ratio:.3})", bar.at_most);
+        let (reached, peer) = outcome.reached(bar.against);
+        let verdict = if reached <= bar.at_most { "met" } else { "MISSED" };
+        let bar = match peer {
+            Some(peer) => format!("{} x {peer}", bar.at_most),
+            None => format!("{} {unit}", bar.at_most),
+        };
+        println!("    bar: <= {bar}: {verdict} ({reached:.3})");
     }
 }
 
 /// `[{"row", "unit", "ours", "peers": {name: value}, "ratio_to_best"}]`; lower is better in every row.
 pub fn json(outcomes: &[Outcome]) -> String {
-    // Names are ASCII without control characters, and times are finite, so Rust's forms of both are JSON's.
+    // Names are ASCII without control characters, and values are finite, so Rust's forms of both are JSON's.
     let mut json = String::from("[");
     for (i, outcome) in outcomes.iter().enumerate() {
-        let peers: Vec<String> = outcome.peers.iter().map(|peer| format!("{:?}: {}", peer.name, peer.time)).collect();
+        let peers: Vec<String> = outcome.peers.iter().map(|peer| format!("{:?}: {}", peer.name, peer.value)).collect();
         write!(
             json,
             "{}\n  {{\"row\": {:?}, \"unit\": {:?}, \"ours\": {}, \"peers\": {{{}}}, \"ratio_to_best\": {}}}",

@@ -7,9 +7,7 @@
 //! allocation of a batch, whose share of taking back is a thousandth. Every block [escapes](escape).
 
 use std::alloc::Layout;
-use std::arch::asm;
 use std::hint::black_box;
-use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec as VecIn;
@@ -18,6 +16,8 @@ use bumpalo::Bump;
 
 use crate::arenas::{Allocate, Arena, ScopeBump, Work};
 use crate::harness::{Bar, Contender, Contenders, Row, Unit};
+
+use super::{Random, by_four, escape};
 
 pub const ROWS: &[Row] = &[
     Row { name: "arena/u64", unit: Unit::Nanoseconds, bars: &[Bar::best(1.0)], contenders: u64s },
@@ -49,27 +49,6 @@ pub const ROWS: &[Row] = &[
 const BATCH: u64 = 1000;
 /// For a batch of the largest blocks, and in a level-2 cache.
 const ROOM: usize = 512 << 10;
-
-/// Lets a block escape: for the compiler, whoever has the pointer may now read and write the block and all else that has
-/// escaped, an arena's own memory included. `black_box` does the same, but by a store to the stack, which is a third of the
-/// stores of such a loop and would be what is measured.
-#[inline(always)]
-fn escape<T: ?Sized>(block: NonNull<T>) {
-    // SAFETY: there is no instruction.
-    unsafe { asm!("/* {0} */", in(reg) block.as_ptr().cast::<u8>(), options(nostack, preserves_flags)) }
-}
-
-/// Calls `allocate` so many times, rounded up to four, in a loop of four calls. A loop of one would be over in one to two
-/// cycles where it lies within a line of the code and in one more where it does not, which is luck.
-#[inline(always)]
-fn by_four(count: u64, mut allocate: impl FnMut(u64)) {
-    for i in (0..count).step_by(4) {
-        allocate(i);
-        allocate(i + 1);
-        allocate(i + 2);
-        allocate(i + 3);
-    }
-}
 
 /// Several arenas, each at another distance from its chunk and from the other arenas. Where the low bits of a block's
 /// address are those of the arena's cursor, reading the cursor waits for the write to the block; the median over several
@@ -206,15 +185,12 @@ struct Mixed(Vec<Layout>);
 
 impl Mixed {
     fn new() -> Self {
-        // xorshift64*, the upper bits
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut below = |bound: usize| {
-            state ^= state >> 12;
-            state ^= state << 25;
-            state ^= state >> 27;
-            (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
-        };
-        Self((0..BATCH).map(|_| Layout::from_size_align(1 + below(200), 1 << below(7)).expect("a layout")).collect())
+        let mut random = Random::new(0);
+        Self(
+            (0..BATCH)
+                .map(|_| Layout::from_size_align(1 + random.below(200), 1 << random.below(7)).expect("a layout"))
+                .collect(),
+        )
     }
 }
 

@@ -3,18 +3,16 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Maps fresh zeroed pages and asks for them to be huge. Size and alignment are multiples of a page's. `None` if the system
-/// refuses.
+/// Maps fresh zeroed pages with that `access`, and `flags` besides the usual. Size and alignment are multiples of a page's.
+/// `None` if the system refuses.
 #[cfg(all(unix, not(miri)))]
-pub(crate) fn map_huge(layout: Layout) -> Option<NonNull<u8>> {
+pub(super) fn map_aligned(layout: Layout, access: libc::c_int, flags: libc::c_int) -> Option<NonNull<u8>> {
     let (size, align) = (layout.size(), layout.align());
     // The system aligns to a page: so much more that there is an aligned part, of which the rest is given back.
     let gross = size.checked_add(align)?;
+    let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping, wherever the system wants.
-    let start = unsafe {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(core::ptr::null_mut(), gross, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-    };
+    let start = unsafe { libc::mmap(core::ptr::null_mut(), gross, access, flags, -1, 0) };
     if start == libc::MAP_FAILED {
         return None;
     }
@@ -28,11 +26,22 @@ pub(crate) fn map_huge(layout: Layout) -> Option<NonNull<u8>> {
                 libc::munmap(part.cast(), size);
             }
         }
-        // Advice: a system without huge pages says no, and its pages are as good.
-        #[cfg(target_os = "linux")]
-        libc::madvise(block.cast(), size, libc::MADV_HUGEPAGE);
         NonNull::new(block)
     }
+}
+
+/// Maps fresh zeroed pages and asks for them to be huge. Size and alignment are multiples of a page's. `None` if the system
+/// refuses.
+#[cfg(all(unix, not(miri)))]
+pub(crate) fn map_huge(layout: Layout) -> Option<NonNull<u8>> {
+    let block = map_aligned(layout, libc::PROT_READ | libc::PROT_WRITE, 0)?;
+    // Advice: a system without huge pages says no, and its pages are as good.
+    #[cfg(target_os = "linux")]
+    // SAFETY: the new mapping.
+    unsafe {
+        libc::madvise(block.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE);
+    }
+    Some(block)
 }
 
 /// Takes a mapping away.

@@ -3,6 +3,8 @@
 //! Each part has one job: `file` reads into aligned memory, `map` maps pages, `poison` makes freed memory noticed, [`page_size`] asks what its name says, and `fault` (feature
 //! `checked`) makes requests for memory fail on purpose.
 
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) mod clock;
 #[cfg(feature = "checked")]
 pub mod fault;
 #[cfg(feature = "std")]
@@ -10,6 +12,8 @@ pub(crate) mod file;
 #[cfg(feature = "std")]
 pub(crate) mod map;
 pub(crate) mod poison;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) mod range;
 
 #[cfg(feature = "std")]
 pub use file::{FileRead, NotDirect};

@@ -1,0 +1,172 @@
+//! [`Range`]: a stretch of addresses of which parts become memory when they are needed.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
+
+/// Where a range comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Reserved from the system without any memory behind it.
+    Mapped,
+    /// One block of the standard library's `System` allocator: for targets, and tools, without virtual memory. It never
+    /// is the program's global allocator, which may be made of this.
+    Portable,
+}
+
+impl Source {
+    /// What the target has.
+    pub(crate) const NATIVE: Self = if cfg!(all(unix, not(miri))) { Self::Mapped } else { Self::Portable };
+}
+
+/// Addresses for one owner, given back when it is dropped. What has been [committed](Self::commit) is memory, zeroed at first.
+pub(crate) struct Range {
+    start: NonNull<u8>,
+    layout: Layout,
+    source: Source,
+}
+
+// SAFETY: a range is the right to addresses, not bound to a thread; its methods on `&self` are the system's.
+unsafe impl Send for Range {}
+// SAFETY: as above.
+unsafe impl Sync for Range {}
+
+impl Range {
+    /// Reserves `layout.size()` bytes of addresses, aligned to `layout.align()`; both are multiples of a page.
+    pub(crate) fn reserve(layout: Layout, source: Source) -> Option<Self> {
+        let start = match source {
+            Source::Mapped => mapped::reserve(layout),
+            // SAFETY: the size is not zero.
+            Source::Portable => NonNull::new(unsafe { std::alloc::System.alloc_zeroed(layout) }),
+        };
+        Some(Self { start: start?, layout, source })
+    }
+
+    pub(crate) const fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// Makes bytes `from..to` memory, if they are not yet: as many more as whole pages need.
+    pub(crate) fn commit(&self, from: usize, to: usize) -> bool {
+        debug_assert!(from <= to && to <= self.len());
+        let page = super::page_size();
+        let from = crate::align::align_down(from, page);
+        self.source == Source::Portable || mapped::commit(self.at(from), to - from)
+    }
+
+    /// Gives the memory of the whole pages in `from..to` back to the system; they read as zeros then. `false` if that cannot
+    /// be done: they have their contents still.
+    ///
+    /// # Safety
+    /// Committed, and nobody refers to these bytes.
+    pub(crate) unsafe fn decommit(&self, from: usize, to: usize) -> bool {
+        debug_assert!(from <= to && to <= self.len());
+        // SAFETY: the caller's promise.
+        self.source == Source::Mapped && unsafe { mapped::decommit(self.at(from), to - from) }
+    }
+
+    /// Moves the pages `from..from + len` to `to..to + len` without copying; what was there is lost, and the old place reads
+    /// as zeros. `false` if that cannot be done: all is as before.
+    ///
+    /// # Safety
+    /// Both are whole pages, committed, do not overlap; nobody refers to them.
+    pub(crate) unsafe fn relocate(&self, from: usize, to: usize, len: usize) -> bool {
+        debug_assert!(from + len <= self.len() && to + len <= self.len());
+        // SAFETY: the caller's promise.
+        self.source == Source::Mapped && unsafe { mapped::relocate(self.at(from), self.at(to), len) }
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        debug_assert!(offset <= self.len());
+        // SAFETY: within the range, as all callers have asserted.
+        unsafe { self.start.add(offset) }
+    }
+}
+
+impl Drop for Range {
+    fn drop(&mut self) {
+        match self.source {
+            // SAFETY: reserved there with this size, and the range is gone, with the right to its memory.
+            Source::Mapped => unsafe { mapped::release(self.start, self.layout.size()) },
+            // SAFETY: as above.
+            Source::Portable => unsafe { std::alloc::System.dealloc(self.start.as_ptr(), self.layout) },
+        }
+    }
+}
+
+#[cfg(all(unix, not(miri)))]
+mod mapped {
+    use core::alloc::Layout;
+    use core::ptr::NonNull;
+
+    pub(super) fn reserve(layout: Layout) -> Option<NonNull<u8>> {
+        super::super::map::map_aligned(layout, libc::PROT_NONE, libc::MAP_NORESERVE)
+    }
+
+    pub(super) fn commit(start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: pages of our own reservation, which only become accessible.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+    }
+
+    /// # Safety
+    /// Nobody refers to the bytes.
+    pub(super) unsafe fn decommit(start: NonNull<u8>, len: usize) -> bool {
+        let page = crate::os::page_size();
+        let from = crate::align::align_up(start.addr().get(), page) - start.addr().get();
+        let to = crate::align::align_down(start.addr().get() + len, page).saturating_sub(start.addr().get());
+        if from != 0 || to != len {
+            return false; // parts of pages are somebody else's
+        }
+        // On Linux this drops the pages at once and the next access finds zeros; elsewhere it is advice that need not be
+        // followed, so nothing may be concluded.
+        // SAFETY: whole pages of our own mapping, of which the caller promises that nobody needs them.
+        cfg!(target_os = "linux") && unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) == 0 }
+    }
+
+    /// # Safety
+    /// As for `Range::relocate`.
+    pub(super) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the caller's promise. The old place stays mapped, so the range has no hole that somebody else may get.
+        unsafe {
+            let how = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+            libc::mremap(from.as_ptr().cast(), len, len, how, to.as_ptr()) != libc::MAP_FAILED
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (from, to, len);
+            false
+        }
+    }
+
+    /// # Safety
+    /// Reserved, and not used afterwards.
+    pub(super) unsafe fn release(start: NonNull<u8>, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { libc::munmap(start.as_ptr().cast(), len) };
+    }
+}
+
+#[cfg(not(all(unix, not(miri))))]
+mod mapped {
+    //! Nothing is ever mapped here: `Source::NATIVE` is the portable one.
+    use core::alloc::Layout;
+    use core::ptr::NonNull;
+
+    pub(super) fn reserve(_: Layout) -> Option<NonNull<u8>> {
+        None
+    }
+    pub(super) fn commit(_: NonNull<u8>, _: usize) -> bool {
+        false
+    }
+    pub(super) unsafe fn decommit(_: NonNull<u8>, _: usize) -> bool {
+        false
+    }
+    pub(super) unsafe fn relocate(_: NonNull<u8>, _: NonNull<u8>, _: usize) -> bool {
+        false
+    }
+    pub(super) unsafe fn release(_: NonNull<u8>, _: usize) {}
+}

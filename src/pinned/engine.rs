@@ -1,0 +1,871 @@
+//! [`Engine`]: a heap, all but the few instructions that most calls are. It stands at the start of the heap's own range.
+//!
+//! Locks are taken in this order: a depot's, that of the runs, that of the store; growth before runs. None is held while a
+//! policy is called; growth is while an observer is.
+
+use core::alloc::Layout;
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use crate::align::{align_down, align_up};
+use crate::os::range::{self, Source};
+use crate::os::{clock, poison};
+use crate::stats::AllocStats;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Lock, Ordering::*};
+
+use super::cache::Cache;
+use super::class::{CLASSES, Class, SLICE, SPAN_ALIGN};
+use super::depot::{self, Depot};
+use super::magazine::{Magazine, Stack};
+use super::misuse::{Layouts, Misuse, MisuseKind};
+use super::observer::{Segment, SegmentObserver};
+use super::report::LeakReport;
+use super::runs::{Runs, Wish};
+use super::tables::{Entry, Plan, Tables};
+use super::tally::{Counts, Level, Tally};
+
+/// The size of a segment, in bytes: what memory is asked of the system in.
+pub(crate) const SEGMENT: usize = 4 << 20;
+pub(crate) const SEGMENT_SLICES: usize = SEGMENT / SLICE;
+/// The strongest alignment that a heap gives, in bytes.
+pub(crate) const MAX_ALIGN: usize = 1 << 30;
+/// The part of the range for caches and magazines, of the part for slices: one of so many.
+const STORE_SHARE: usize = 64;
+const LEAST_STORE: usize = 32 << 20;
+/// What the store commits at a time, in bytes.
+const STORE_STEP: usize = 64 << 10;
+/// From this size on, in bytes, a block that has to move is moved by its pages.
+const RELOCATED: usize = 1 << 20;
+/// The empty magazines that a depot keeps for itself.
+const EMPTIES: usize = 8;
+
+pub(crate) type MisusePolicy = &'static (dyn Fn(&Misuse) + Send + Sync);
+pub(crate) type LeakPolicy = &'static (dyn Fn(&LeakReport<'_>) + Send + Sync);
+
+/// How a heap is to be. See the builder for what each means.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) reserve: usize,
+    pub(crate) limit: usize,
+    /// In milliseconds.
+    pub(crate) decay: u32,
+    pub(crate) caches: bool,
+    pub(crate) source: Source,
+    pub(crate) on_misuse: MisusePolicy,
+    pub(crate) on_leak: LeakPolicy,
+    pub(crate) observer: Option<Arc<dyn SegmentObserver>>,
+}
+
+/// Memory for caches and magazines, which is taken from its part of the range in order, and magazines that nobody has.
+struct Store {
+    next: usize,
+    committed: usize,
+    end: usize,
+    empty: Stack,
+}
+
+#[repr(C)]
+pub(crate) struct Engine {
+    pub(crate) tables: Tables,
+    pub(crate) settings: Settings,
+    pub(crate) level: Level,
+    /// The counters of those who have no cache.
+    shared: Lock<Tally>,
+    failures: AtomicUsize,
+    depots: [Lock<Depot>; CLASSES],
+    runs: Lock<Runs>,
+    /// Taken by who makes a segment memory.
+    growth: Lock<()>,
+    store: Lock<Store>,
+    /// Taken by who walks the heap: the marks in the tables are its own.
+    pub(crate) walk: Lock<()>,
+    /// The newest cache. Caches stay until the heap goes; a thread that ends leaves its own to another.
+    caches: AtomicPtr<Cache>,
+    /// Changes when all threads shall empty their magazines.
+    epoch: AtomicU32,
+    /// When [`tick`](Self::tick) ran last.
+    ticked: AtomicU32,
+    plan: Plan,
+    /// Where the slices start in the range.
+    data: usize,
+    range: ManuallyDrop<range::Range>,
+}
+
+/// A block's contents, wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents {
+    Any,
+    Zeros,
+}
+
+fn slices_for(size: usize) -> usize {
+    size.div_ceil(SLICE)
+}
+
+impl Engine {
+    /// Makes a heap. `None` if there are no addresses or no memory for it. It is the caller's to [close](Self::close).
+    pub(crate) fn build(settings: Settings) -> Option<NonNull<Self>> {
+        if crate::os::struck() {
+            return None;
+        }
+        let mut reserve = align_up(settings.reserve.clamp(SEGMENT, 1 << 46), SEGMENT);
+        loop {
+            let slices = reserve / SLICE;
+            let plan = Plan::new(align_up(size_of::<Self>(), 1 << 16), slices);
+            let store = align_up(plan.end(), STORE_STEP);
+            let store_end = store + align_up((reserve / STORE_SHARE).max(LEAST_STORE), STORE_STEP);
+            let data = align_up(store_end, SEGMENT);
+            let layout = Layout::from_size_align(data + reserve, SEGMENT).ok()?;
+            let Some(range) = range::Range::reserve(layout, settings.source) else {
+                // Address space may be limited (`ulimit -v`), or full of other heaps.
+                if reserve < 16 * SEGMENT {
+                    return None;
+                }
+                reserve = align_up(reserve / 2, SEGMENT);
+                continue;
+            };
+            if !range.commit(0, size_of::<Self>()) {
+                return None;
+            }
+            let engine = range.start().cast::<Self>();
+            // SAFETY: the range is that large, and lives as long as the engine that has the tables; what the plan's bytes
+            // are made memory by is `grow`. The engine's own bytes are memory, and aligned, as the range is.
+            unsafe {
+                let tables = Tables::new(range.start(), &plan, slices, range.start().add(data));
+                engine.write(Self {
+                    tables,
+                    settings,
+                    level: Level::new(),
+                    shared: Lock::new(Tally::new()),
+                    failures: AtomicUsize::new(0),
+                    depots: [const { Lock::new(Depot::new()) }; CLASSES],
+                    runs: Lock::new(Runs::new()),
+                    growth: Lock::new(()),
+                    store: Lock::new(Store { next: store, committed: store, end: store_end, empty: Stack::new() }),
+                    walk: Lock::new(()),
+                    caches: AtomicPtr::new(ptr::null_mut()),
+                    epoch: AtomicU32::new(0),
+                    ticked: AtomicU32::new(clock::milliseconds()),
+                    plan,
+                    data,
+                    range: ManuallyDrop::new(range),
+                });
+            }
+            return Some(engine);
+        }
+    }
+
+    /// Ends a heap: all its memory goes, unless its observer has not let go of it.
+    ///
+    /// # Safety
+    /// From [`build`](Self::build), and not used afterwards, by anybody.
+    pub(crate) unsafe fn close(engine: NonNull<Self>) {
+        // SAFETY: the caller's promise. The range, in which the engine is, is taken out of it first.
+        unsafe {
+            let range = ptr::read(&raw const (*engine.as_ptr()).range);
+            let mut let_go = true;
+            {
+                let engine = engine.as_ref();
+                // What the address sanitizer thinks of these addresses must not outlive the heap.
+                poison::in_use(engine.tables.base(), engine.tables.ready() * SLICE);
+                if let Some(observer) = &engine.settings.observer {
+                    for segment in engine.segments() {
+                        let_go &= observer.removed(segment);
+                    }
+                }
+            }
+            engine.drop_in_place();
+            if let_go {
+                drop(ManuallyDrop::into_inner(range));
+            }
+        }
+    }
+
+    fn depot(&self, class: Class) -> crate::sync::Guard<'_, Depot> {
+        self.depots[class.index()].lock()
+    }
+
+    pub(crate) fn with_depot<R>(&self, class: Class, look: impl FnOnce(&Depot) -> R) -> R {
+        look(&self.depot(class))
+    }
+
+    // ---- numbers ----
+
+    pub(crate) fn count_failure(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> AllocStats {
+        let mut counts = Counts::default();
+        self.all_caches().for_each(|cache| counts.add(cache.tally.counts()));
+        counts.add(self.shared.lock().counts());
+        counts.stats(&self.level, self.failures.load(Relaxed))
+    }
+
+    /// The segments that are memory.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Segment> {
+        (0..self.tables.ready() / SEGMENT_SLICES).filter_map(|index| self.committed_segment(index))
+    }
+
+    /// The segment of that number, if it is memory.
+    pub(crate) fn committed_segment(&self, index: usize) -> Option<Segment> {
+        let slices = index * SEGMENT_SLICES..(index + 1) * SEGMENT_SLICES;
+        (slices.end <= self.tables.ready() && self.is_committed(slices)).then(|| self.segment(index))
+    }
+
+    fn segment(&self, index: usize) -> Segment {
+        Segment { index, start: self.tables.at(index * SEGMENT_SLICES), size: SEGMENT }
+    }
+
+    /// All caches that there ever were.
+    pub(crate) fn all_caches(&self) -> impl Iterator<Item = &Cache> {
+        // SAFETY: caches that are linked live as long as the heap; linking is a release of their making.
+        core::iter::successors(unsafe { self.caches.load(Acquire).as_ref() }, |cache| unsafe {
+            cache.next.load(Relaxed).as_ref()
+        })
+    }
+
+    /// Counts what `change` is told of, for a caller with or without a cache, and tells all.
+    fn count(&self, cache: Option<&Cache>, change: impl FnOnce(&Tally)) {
+        let count = |tally: &Tally| {
+            change(tally);
+            tally.fold(&self.level);
+        };
+        match cache {
+            Some(cache) => count(&cache.tally),
+            None => count(&self.shared.lock()),
+        }
+    }
+
+    // ---- caches ----
+
+    /// A cache for the calling thread, until it [retires](Self::retire) it.
+    pub(crate) fn claim_cache(&self) -> Option<NonNull<Cache>> {
+        for cache in self.all_caches() {
+            if !cache.taken.load(Relaxed) && !cache.taken.swap(true, Acquire) {
+                return Some(NonNull::from(cache));
+            }
+        }
+        let cache = self.allot(Layout::new::<Cache>())?.cast::<Cache>();
+        // SAFETY: fresh memory for a cache.
+        let cache = unsafe {
+            cache.write(Cache::new());
+            cache.as_ref()
+        };
+        let mut newest = self.caches.load(Relaxed);
+        loop {
+            cache.next.store(newest, Relaxed);
+            match self.caches.compare_exchange_weak(newest, ptr::from_ref(cache).cast_mut(), Release, Relaxed) {
+                Ok(_) => return Some(NonNull::from(cache)),
+                Err(other) => newest = other,
+            }
+        }
+    }
+
+    /// Takes a cache back from its thread.
+    pub(crate) fn retire(&self, cache: &Cache) {
+        self.empty_magazines(cache, true);
+        cache.tally.fold(&self.level);
+        cache.taken.store(false, Release);
+    }
+
+    /// Takes all blocks from a cache's magazines: full ones go to their depots as they are, if they may and there is room.
+    fn empty_magazines(&self, cache: &Cache, as_they_are: bool) {
+        for class in Class::all() {
+            for (magazine, count) in cache.unload(class).into_iter().flatten() {
+                let mut depot = self.depot(class);
+                if as_they_are && count == class.capacity() && depot.has_room(class) {
+                    // SAFETY: it was the cache's; magazines live as long as the heap.
+                    unsafe { depot.full.push(magazine) };
+                } else {
+                    drop(depot);
+                    self.release_all(class, magazine, count);
+                    self.give_magazine(magazine);
+                }
+            }
+        }
+    }
+
+    /// Memory for the heap's own use, for ever.
+    fn allot(&self, layout: Layout) -> Option<NonNull<u8>> {
+        if crate::os::struck() {
+            return None;
+        }
+        let mut store = self.store.lock();
+        let at = align_up(store.next, layout.align());
+        let next = at + layout.size();
+        if next > store.end {
+            return None;
+        }
+        if next > store.committed {
+            let wanted = align_up(next, STORE_STEP);
+            if !self.range.commit(store.committed, wanted) {
+                return None;
+            }
+            store.committed = wanted;
+        }
+        store.next = next;
+        // SAFETY: within the range.
+        Some(unsafe { self.range.start().add(at) })
+    }
+
+    /// An empty magazine.
+    fn take_magazine(&self) -> Option<NonNull<Magazine>> {
+        let empty = self.store.lock().empty.pop();
+        // Fresh memory is zeros, which are a magazine.
+        empty.or_else(|| self.allot(Layout::new::<Magazine>()).map(NonNull::cast))
+    }
+
+    fn give_magazine(&self, magazine: NonNull<Magazine>) {
+        // SAFETY: it was the caller's; magazines live as long as the heap.
+        unsafe { self.store.lock().empty.push(magazine) };
+    }
+
+    /// Gives an empty magazine to those who look for one of `class` next.
+    fn put_aside(&self, depot: &mut Depot, magazine: NonNull<Magazine>) {
+        if depot.empty.count() < EMPTIES {
+            // SAFETY: as above.
+            unsafe { depot.empty.push(magazine) };
+        } else {
+            self.give_magazine(magazine);
+        }
+    }
+
+    // ---- small blocks ----
+
+    /// Allocates a block of `class` for `size` bytes, when the loaded magazine has none, or there is no cache.
+    pub(crate) fn alloc_small(&self, cache: Option<&Cache>, class: Class, size: usize) -> Option<NonNull<u8>> {
+        self.upkeep(cache);
+        let block = loop {
+            let found = match cache {
+                Some(cache) => self.refill(cache, class),
+                None => self.take_one(class),
+            };
+            if found.is_some() {
+                break found;
+            }
+            // No lock is held here, as memory may have to be asked for.
+            let Some(span) = self.take_run(Wish { len: class.slices(), align: SPAN_ALIGN }, Contents::Any) else {
+                break self.last_resort(class);
+            };
+            // SAFETY: the run is ours, and nobody refers to it.
+            unsafe { poison::fresh(self.tables.at(span), class.slices() * SLICE) };
+            self.depot(class).add_span(&self.tables, class, span);
+        }?;
+        self.count(cache, |tally| tally.record_alloc(size));
+        Some(block)
+    }
+
+    /// Loads a magazine with blocks, if there are any without asking for memory, and takes one of them.
+    fn refill(&self, cache: &Cache, class: Class) -> Option<NonNull<u8>> {
+        let loaded = cache.loaded(class);
+        // SAFETY: here and below: the calling thread has the cache.
+        if let Some(block) = unsafe { cache.pop(class) } {
+            return Some(block); // upkeep may have changed what is loaded
+        }
+        if let (Some((loaded, _)), Some((previous, count @ 1..))) = (loaded, cache.previous(class)) {
+            cache.load(class, previous, count);
+            cache.keep(class, loaded, false);
+            return unsafe { cache.pop(class) };
+        }
+        let mut depot = self.depot(class);
+        if let Some(full) = depot.pop_full() {
+            if let Some((loaded, _)) = loaded {
+                self.put_aside(&mut depot, loaded);
+            }
+            cache.load(class, full, class.capacity());
+            return unsafe { cache.pop(class) };
+        }
+        let Some(magazine) =
+            loaded.map(|(magazine, _)| magazine).or_else(|| depot.empty.pop()).or_else(|| self.take_magazine())
+        else {
+            drop(depot);
+            return self.take_one(class);
+        };
+        let mut blocks = [ptr::null_mut(); super::class::MAX_CAPACITY];
+        let mut next = blocks.iter_mut();
+        let count = depot.take(&self.tables, class, class.capacity(), |block| {
+            if let Some(place) = next.next() {
+                *place = block.as_ptr();
+            }
+        });
+        drop(depot);
+        // SAFETY: magazines live as long as the heap.
+        let slots = unsafe { magazine.as_ref() }.slots(class);
+        cache.load_empty(class, magazine);
+        // The first that is taken is the one with the least address.
+        for (slot, block) in slots.iter().zip(blocks[..count].iter().rev()) {
+            slot.store(*block, Relaxed);
+        }
+        cache.load(class, magazine, count);
+        unsafe { cache.pop(class) }
+    }
+
+    /// Takes one block from a span, if one has any.
+    fn take_one(&self, class: Class) -> Option<NonNull<u8>> {
+        let mut block = None;
+        self.depot(class).take(&self.tables, class, 1, |found| block = Some(found));
+        block
+    }
+
+    /// A block from a full magazine, for who found no memory: those with caches have looked there already.
+    fn last_resort(&self, class: Class) -> Option<NonNull<u8>> {
+        let full = self.depot(class).pop_full()?;
+        self.release_all(class, full, class.capacity());
+        self.give_magazine(full);
+        self.take_one(class)
+    }
+
+    /// Takes back a block of `class`, when the loaded magazine is full, or there is no cache.
+    pub(crate) fn free_small(&self, cache: Option<&Cache>, class: Class, block: NonNull<u8>, size: usize) {
+        match cache {
+            Some(cache) => {
+                self.upkeep(Some(cache));
+                self.make_room(cache, class);
+                // SAFETY: the calling thread has the cache.
+                if !unsafe { cache.push(class, block) } {
+                    self.release(class, block.addr().get());
+                }
+                self.count(Some(cache), |tally| tally.record_dealloc(size));
+            }
+            None => {
+                self.upkeep(None);
+                if self.release(class, block.addr().get()) {
+                    self.count(None, |tally| tally.record_dealloc(size));
+                }
+            }
+        }
+    }
+
+    /// Loads a magazine that is not full, if there is one or memory for it.
+    fn make_room(&self, cache: &Cache, class: Class) {
+        let loaded = match cache.loaded(class) {
+            Some((loaded, count)) if count == class.capacity() => loaded,
+            Some(_) => return, // upkeep may have changed what is loaded
+            None => {
+                let empty = self.depot(class).empty.pop();
+                if let Some(magazine) = empty.or_else(|| self.take_magazine()) {
+                    cache.load_empty(class, magazine);
+                }
+                return;
+            }
+        };
+        let empty = match cache.previous(class) {
+            Some((previous, 0)) => Some(previous),
+            Some((previous, count)) => {
+                let mut depot = self.depot(class);
+                let empty =
+                    if depot.has_room(class) { depot.empty.pop().or_else(|| self.take_magazine()) } else { None };
+                if empty.is_some() {
+                    // SAFETY: it is the cache's, which gets another; magazines live as long as the heap.
+                    unsafe { depot.full.push(previous) };
+                    empty
+                } else {
+                    drop(depot);
+                    self.release_all(class, previous, count);
+                    Some(previous)
+                }
+            }
+            None => {
+                let empty = self.depot(class).empty.pop();
+                empty.or_else(|| self.take_magazine())
+            }
+        };
+        match empty {
+            Some(empty) => {
+                cache.keep(class, loaded, true);
+                cache.load_empty(class, empty);
+            }
+            // There is no memory for a second magazine.
+            None => {
+                self.release_all(class, loaded, class.capacity());
+                cache.load_empty(class, loaded);
+            }
+        }
+    }
+
+    /// Gives the blocks in a magazine back to their spans.
+    fn release_all(&self, class: Class, magazine: NonNull<Magazine>, count: usize) {
+        // SAFETY: magazines live as long as the heap.
+        let mut slots = unsafe { magazine.as_ref() }.slots(class)[..count].iter();
+        while slots.len() > 0 {
+            let mut depot = self.depot(class);
+            let found = slots.find_map(|slot| {
+                let address = slot.load(Relaxed).addr();
+                self.release_in(&mut depot, class, address).err()
+            });
+            drop(depot);
+            if let Some(misuse) = found {
+                (self.settings.on_misuse)(&misuse);
+            }
+        }
+    }
+
+    /// Gives a block back to its span. `false` if it was none.
+    fn release(&self, class: Class, address: usize) -> bool {
+        let result = self.release_in(&mut self.depot(class), class, address);
+        if let Err(misuse) = &result {
+            (self.settings.on_misuse)(misuse);
+        }
+        result.is_ok()
+    }
+
+    fn release_in(&self, depot: &mut Depot, class: Class, address: usize) -> Result<(), Misuse> {
+        if let Some(span) = depot.release(&self.tables, class, address, true)? {
+            self.give_run(span..span + class.slices(), true);
+        }
+        Ok(())
+    }
+
+    /// Counts a change of size that stays in one class.
+    pub(crate) fn resize_small(&self, cache: Option<&Cache>, old_size: usize, new_size: usize) {
+        match cache {
+            Some(cache) => cache.tally.record_realloc(old_size, new_size),
+            None => self.count(None, |tally| tally.record_realloc(old_size, new_size)),
+        }
+    }
+
+    // ---- large blocks ----
+
+    pub(crate) fn alloc_large(&self, cache: Option<&Cache>, layout: Layout, contents: Contents) -> Option<NonNull<u8>> {
+        if layout.align() > MAX_ALIGN {
+            return None;
+        }
+        self.upkeep(cache);
+        let wish = Wish { len: slices_for(layout.size()), align: layout.align().div_ceil(SLICE) };
+        let start = self.take_run(wish, contents)?;
+        self.tables.head(start).len.store(wish.len as u32, Relaxed);
+        self.tables.set_entry(start, Entry::Large);
+        self.count(cache, |tally| tally.record_large(&self.level, 0, layout.size()));
+        Some(self.tables.at(start))
+    }
+
+    /// The large block of `size` bytes at `address`, by its first slice.
+    fn find_large(&self, address: usize, size: usize) -> Result<usize, Misuse> {
+        let len = slices_for(size);
+        let freed_as = Layouts { least: (len - 1) * SLICE + 1, most: len * SLICE };
+        let wrong = |kind| Misuse { address, freed_as, kind };
+        let offset = self.tables.offset_of(address).ok_or(wrong(MisuseKind::Foreign))?;
+        let start = offset / SLICE;
+        if !offset.is_multiple_of(SLICE) || start >= self.tables.ready() {
+            return Err(wrong(MisuseKind::NotABlock));
+        }
+        match self.tables.entry(start) {
+            Entry::Large => match self.tables.head(start).len.load(Relaxed) as usize {
+                found if found == len => Ok(start),
+                found => {
+                    Err(wrong(MisuseKind::WrongLayout(Layouts { least: (found - 1) * SLICE + 1, most: found * SLICE })))
+                }
+            },
+            Entry::Span { class, .. } => Err(match depot::find(&self.tables, class, address) {
+                Ok(_) => wrong(MisuseKind::WrongLayout(depot::layouts(class))),
+                Err(kind) => wrong(kind),
+            }),
+            Entry::Free => Err(wrong(MisuseKind::DoubleFree)),
+            // A large block that was freed and has become part of a larger free run is not known any more.
+            Entry::Inside => Err(wrong(MisuseKind::NotABlock)),
+        }
+    }
+
+    pub(crate) fn free_large(&self, cache: Option<&Cache>, block: NonNull<u8>, size: usize) {
+        self.upkeep(cache);
+        let mut runs = self.runs.lock();
+        match self.find_large(block.addr().get(), size) {
+            Ok(start) => {
+                self.tables.set_entry(start, Entry::Inside);
+                // SAFETY: it was a block, and nobody has it any more.
+                unsafe { poison::freed(block, size) };
+                runs.give(&self.tables, start, slices_for(size), clock::milliseconds(), true);
+                drop(runs);
+                self.count(cache, |tally| tally.record_large(&self.level, size, 0));
+            }
+            Err(misuse) => {
+                drop(runs);
+                (self.settings.on_misuse)(&misuse);
+            }
+        }
+    }
+
+    /// Changes the size of a large block to another large size.
+    pub(crate) fn resize_large(
+        &self,
+        cache: Option<&Cache>,
+        block: NonNull<u8>,
+        old: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
+        self.upkeep(cache);
+        let (len, wanted) = (slices_for(old.size()), slices_for(new_size));
+        let start = match self.find_large(block.addr().get(), old.size()) {
+            Ok(start) => start,
+            Err(misuse) => {
+                (self.settings.on_misuse)(&misuse);
+                return None;
+            }
+        };
+        if wanted < len {
+            // SAFETY: the end of the block, which nobody has from now on.
+            unsafe { poison::freed(self.tables.at(start + wanted), (len - wanted) * SLICE) };
+            self.tables.head(start).len.store(wanted as u32, Relaxed);
+            self.give_run(start + wanted..start + len, true);
+        } else if wanted > len && !self.grow_large(start, len, wanted) {
+            return self.move_large(cache, start, old, new_size);
+        }
+        self.count(cache, |tally| tally.record_large(&self.level, old.size(), new_size));
+        Some(block)
+    }
+
+    /// Makes a large block longer by what is free after it.
+    fn grow_large(&self, start: usize, len: usize, wanted: usize) -> bool {
+        if crate::os::struck() || !self.runs.lock().extend(&self.tables, start, len, wanted, |top| self.grow(top)) {
+            return false;
+        }
+        if !self.make_usable(start + len..start + wanted, Contents::Any) {
+            return false;
+        }
+        self.tables.head(start).len.store(wanted as u32, Relaxed);
+        true
+    }
+
+    fn move_large(&self, cache: Option<&Cache>, start: usize, old: Layout, new_size: usize) -> Option<NonNull<u8>> {
+        let new = Layout::from_size_align(new_size, old.align()).ok()?;
+        let to = self.alloc_large(cache, new, Contents::Any)?;
+        let from = self.tables.at(start);
+        let len = slices_for(old.size());
+        let target = self.tables.offset_of(to.addr().get())? / SLICE;
+        // SAFETY: the first slices of the new block, which is longer, and all of the old one; both are the caller's. They
+        // are whole pages if slices are.
+        let moved = old.size() >= RELOCATED
+            && self.settings.observer.is_none()
+            && SLICE.is_multiple_of(crate::os::page_size())
+            && unsafe { self.range.relocate(self.data + start * SLICE, self.data + target * SLICE, len * SLICE) };
+        self.tables.set_entry(start, Entry::Inside);
+        if moved {
+            self.tables.set_clean(start..start + len);
+            // SAFETY: pages that nobody has from now on. They are not filled: they are zeros, and nothing else is told.
+            unsafe { poison::fresh(from, len * SLICE) };
+        } else {
+            // SAFETY: both blocks are live and of at least that size; then nobody has the old one any more.
+            unsafe {
+                to.copy_from_nonoverlapping(from, old.size());
+                poison::freed(from, old.size());
+            }
+        }
+        self.give_run(start..start + len, !moved);
+        self.count(cache, |tally| tally.record_large(&self.level, old.size(), 0));
+        Some(to)
+    }
+
+    // ---- slices ----
+
+    /// Takes a run of slices that are memory.
+    fn take_run(&self, wish: Wish, contents: Contents) -> Option<usize> {
+        if crate::os::struck() {
+            return None;
+        }
+        for last in [false, true] {
+            let run = self.runs.lock().take(&self.tables, wish, |top| self.grow(top));
+            if let Some(start) = run
+                && self.make_usable(start..start + wish.len, contents)
+            {
+                return Some(start);
+            }
+            if !last {
+                // What magazines hold may be what is missing; so may memory that could go back to the system.
+                self.release_depots();
+                self.purge(0);
+            }
+        }
+        None
+    }
+
+    /// Makes slices that the caller took memory, or gives them back.
+    fn make_usable(&self, slices: Range<usize>, contents: Contents) -> bool {
+        let clean = self.tables.count_clean(slices.clone());
+        let budget = |dirty: usize| (dirty + clean <= self.settings.limit / SLICE).then_some(dirty + clean);
+        let used = clean < slices.len();
+        if self.tables.dirty_slices.fetch_update(Relaxed, Relaxed, budget).is_err() {
+            self.give_run(slices, used);
+            return false;
+        }
+        if !self.commit(slices.clone()) {
+            self.tables.dirty_slices.fetch_sub(clean, Relaxed);
+            self.give_run(slices, used);
+            return false;
+        }
+        let start = self.tables.at(slices.start);
+        // SAFETY: the caller's slices, and memory by now.
+        unsafe { poison::in_use(start, slices.len() * SLICE) };
+        if contents == Contents::Zeros {
+            let mut rest = slices.clone();
+            while let Some(dirty) = self.tables.next_dirty(rest.clone()) {
+                // SAFETY: as above.
+                unsafe { self.tables.at(dirty.start).write_bytes(0, dirty.len() * SLICE) };
+                rest.start = dirty.end;
+            }
+        }
+        self.tables.set_dirty(slices);
+        true
+    }
+
+    /// Gives slices back, whose entries are `Inside`.
+    fn give_run(&self, slices: Range<usize>, used: bool) {
+        self.runs.lock().give(&self.tables, slices.start, slices.len(), clock::milliseconds(), used);
+    }
+
+    /// Makes tables for slices to `top`. Called with the runs locked.
+    fn grow(&self, top: usize) -> bool {
+        let ready = self.tables.ready();
+        let wanted = align_up(top, SEGMENT_SLICES);
+        if wanted <= ready {
+            return true;
+        }
+        if crate::os::struck() || !self.plan.parts(ready..wanted).all(|part| self.range.commit(part.start, part.end)) {
+            return false;
+        }
+        // SAFETY: all parts are memory now.
+        unsafe { self.tables.set_ready(wanted) };
+        true
+    }
+
+    fn is_committed(&self, slices: Range<usize>) -> bool {
+        self.tables.committed(slices).iter().all(|unit| unit.load(Acquire) == 1)
+    }
+
+    /// Makes the segments of some slices memory.
+    fn commit(&self, slices: Range<usize>) -> bool {
+        if self.is_committed(slices.clone()) {
+            return true;
+        }
+        let _growth = self.growth.lock();
+        let segments = align_down(slices.start, SEGMENT_SLICES)..align_up(slices.end, SEGMENT_SLICES);
+        for start in segments.step_by(SEGMENT_SLICES) {
+            let segment = start..start + SEGMENT_SLICES;
+            if self.is_committed(segment.clone()) {
+                continue;
+            }
+            let from = self.data + start * SLICE;
+            if crate::os::struck()
+                || !self.range.commit(from, from + SEGMENT)
+                || self.settings.observer.as_ref().is_some_and(|one| !one.added(self.segment(start / SEGMENT_SLICES)))
+            {
+                return false;
+            }
+            // SAFETY: new memory, which nobody refers to.
+            unsafe { poison::fresh(self.tables.at(start), SEGMENT) };
+            for unit in self.tables.committed(segment) {
+                unit.store(1, Release);
+            }
+        }
+        true
+    }
+
+    // ---- upkeep ----
+
+    /// What is to be done now and then, at the slow calls.
+    fn upkeep(&self, cache: Option<&Cache>) {
+        if let Some(cache) = cache {
+            let epoch = self.epoch.load(Relaxed);
+            if cache.epoch.load(Relaxed) != epoch {
+                cache.epoch.store(epoch, Relaxed);
+                self.empty_magazines(cache, false);
+            }
+        }
+        let (now, last) = (clock::milliseconds(), self.ticked.load(Relaxed));
+        if now.wrapping_sub(last) >= (self.settings.decay / 4).max(1)
+            && self.ticked.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
+        {
+            self.tick();
+        }
+    }
+
+    #[cold]
+    fn tick(&self) {
+        for class in Class::all() {
+            let idle = self.depot(class).idle();
+            self.release_full(class, idle);
+        }
+        self.purge(self.settings.decay);
+    }
+
+    /// Gives the blocks of some full magazines back to their spans.
+    fn release_full(&self, class: Class, count: usize) {
+        for _ in 0..count {
+            let Some(full) = self.depot(class).pop_full() else { return };
+            self.release_all(class, full, class.capacity());
+            self.give_magazine(full);
+        }
+    }
+
+    fn release_depots(&self) {
+        for class in Class::all() {
+            self.release_full(class, usize::MAX);
+            let unused = self.depot(class).take_unused(&self.tables, class);
+            if let Some(span) = unused {
+                self.give_run(span..span + class.slices(), true);
+            }
+        }
+    }
+
+    /// Gives memory that has been free for `age` milliseconds back to the system.
+    fn purge(&self, age: u32) {
+        // What a device has registered must stay where it is.
+        if self.settings.observer.is_some() || self.settings.source == Source::Portable {
+            return;
+        }
+        let now = clock::milliseconds();
+        loop {
+            let Some((start, len)) = self.runs.lock().take_old(&self.tables, now, age) else { return };
+            let (end, mut at, mut kept) = (start + len, start, false);
+            while let Some(dirty) = (at < end).then(|| self.tables.next_dirty(at..end)).flatten() {
+                at = dirty.end;
+                // SAFETY: slices that are nobody's while they are taken out, and memory, since they are dirty.
+                if unsafe { self.range.decommit(self.data + dirty.start * SLICE, self.data + dirty.end * SLICE) } {
+                    self.tables.set_clean(dirty);
+                } else {
+                    kept = true;
+                }
+            }
+            self.runs.lock().give(&self.tables, start, len, now, kept);
+            if kept {
+                return; // it would be found again for ever
+            }
+        }
+    }
+
+    /// Gives back all that is not in use.
+    pub(crate) fn trim(&self, cache: Option<&Cache>) {
+        let epoch = self.epoch.fetch_add(1, Relaxed).wrapping_add(1);
+        if let Some(cache) = cache {
+            cache.epoch.store(epoch, Relaxed);
+            self.empty_magazines(cache, false);
+        }
+        self.release_depots();
+        self.purge(0);
+    }
+
+    /// The bytes that the longest request which could be met would have.
+    pub(crate) fn available(&self) -> usize {
+        let longest = self.runs.lock().longest(&self.tables) * SLICE;
+        let dirty = self.tables.dirty_slices.load(Relaxed) * SLICE;
+        longest.min(self.settings.limit.saturating_sub(dirty))
+    }
+
+    /// The bytes of the heap's own range that are memory beside its slices.
+    pub(crate) fn overhead(&self) -> usize {
+        let store = self.store.lock();
+        let tables: usize = self.plan.parts(0..self.tables.ready()).map(|part| part.len()).sum();
+        let start = align_up(self.plan.end(), STORE_STEP);
+        size_of::<Self>() + tables + (store.committed - start)
+    }
+
+    pub(crate) fn reserved(&self) -> usize {
+        self.range.len()
+    }
+
+    pub(crate) fn top(&self) -> usize {
+        self.runs.lock().top()
+    }
+}
