@@ -41,6 +41,19 @@ pub fn page_size() -> usize {
     if cfg!(target_family = "wasm") { 65536 } else { 4096 }
 }
 
+/// How much memory the machine has, in bytes, as far as it tells.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) fn physical_memory() -> usize {
+    #[cfg(all(unix, not(miri)))]
+    {
+        // SAFETY: as above.
+        let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+        usize::try_from(pages).map_or(0, |pages| pages.saturating_mul(page_size()))
+    }
+    #[cfg(not(all(unix, not(miri))))]
+    0
+}
+
 /// Asked by every region before it obtains memory: whether the request is to fail, so that what happens then can be
 /// tested. Constantly `false` without the feature `checked`.
 #[cfg(feature = "alloc")]

@@ -26,11 +26,16 @@ use crate::os::range::Source;
 #[must_use = "a builder does nothing until it builds"]
 pub struct PinnedHeapBuilder(Settings);
 
-/// As much as there are addresses for: fewer heaps of that size fit a 47-bit address space than a process may want, so what
-/// cannot be had is halved until it can.
-const RESERVE: usize = if cfg!(target_pointer_width = "64") { 1 << 40 } else { 256 << 20 };
-/// For targets where reserved memory may be real memory.
-const PORTABLE_RESERVE: usize = if cfg!(target_pointer_width = "64") { 4 << 30 } else { 128 << 20 };
+/// What is reserved if nothing else is said: more than the machine has memory, as pages may stay untouched, and little enough
+/// for a thousand heaps in the 128 TiB of a process.
+fn usual_reserve(source: Source) -> usize {
+    match source {
+        // Reserved memory may be real memory there.
+        _ if cfg!(target_pointer_width = "32") => 128 << 20,
+        Source::Portable => 4 << 30,
+        Source::Mapped => (crate::os::physical_memory().saturating_mul(4)).clamp(64 << 30, 1 << 40),
+    }
+}
 
 impl PinnedHeapBuilder {
     pub(super) const fn new() -> Self {
@@ -47,7 +52,8 @@ impl PinnedHeapBuilder {
     }
 
     /// How much memory the heap can ever have, in bytes: addresses, which cost nothing, are reserved for it at once. By default
-    /// 1 TiB. Rounded up to whole segments of 4 MiB; halved until it is granted.
+    /// four times the machine's memory, from 64 GiB to 1 TiB, of which a process has room for about a thousand heaps. Rounded up
+    /// to whole segments of 4 MiB; halved until it is granted.
     pub fn reserve(mut self, bytes: usize) -> Self {
         self.0.reserve = bytes;
         self
@@ -76,14 +82,14 @@ impl PinnedHeapBuilder {
     }
 
     /// What to do about [misuse](super::Misuse): by default it is printed and the program aborted. If `policy` returns, the free is
-    /// left undone. It is called with no lock held, may use other heaps, and must not unwind.
+    /// left undone. It is called with no lock held and may use this heap, but not drop it; if it panics the program is aborted.
     pub fn on_misuse(mut self, policy: &'static (dyn Fn(&Misuse) + Send + Sync)) -> Self {
         self.0.on_misuse = policy;
         self
     }
 
     /// What to do when the heap is dropped while blocks live: by default a report goes to the standard error output. The
-    /// blocks end in any case. `policy` must not unwind.
+    /// blocks end in any case. If `policy` panics the program is aborted.
     pub fn on_leak(mut self, policy: &'static (dyn Fn(&LeakReport<'_>) + Send + Sync)) -> Self {
         self.0.on_leak = policy;
         self
@@ -119,7 +125,7 @@ impl PinnedHeapBuilder {
     pub fn try_build(self) -> AllocResult<PinnedHeap> {
         let mut settings = self.0;
         if settings.reserve == 0 {
-            settings.reserve = if settings.source == Source::Portable { PORTABLE_RESERVE } else { RESERVE };
+            settings.reserve = usual_reserve(settings.source);
         }
         PinnedHeap::build(settings)
     }

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! * C1. All but reading numbers is done by the one thread that has the cache.
-//! * C2. The loaded magazine's blocks lie below `top`, in its last slots; one that is missing is `Magazine::NONE`.
+//! * C2. The loaded magazine's blocks lie below `top`, in its last slots; one that is missing is [`NO_MAGAZINE`].
 //! * C3. The previous magazine is full if its bit in `full` is set, and else empty.
 
 use core::ptr::{self, NonNull};
@@ -17,7 +17,7 @@ use super::class::{CLASSES, Class};
 use super::magazine::{Magazine, Slot};
 use super::tally::Tally;
 
-static NO_MAGAZINE: Magazine = Magazine::NONE;
+static NO_MAGAZINE: Magazine = Magazine::new();
 
 /// What a missing magazine has for a top.
 fn no_top() -> *mut Slot {
@@ -140,12 +140,21 @@ impl Cache {
         self.full.store(if full { others | bit } else { others }, Relaxed);
     }
 
+    /// There is no loaded magazine from now on. What was is the caller's.
+    pub(crate) fn load_none(&self, class: Class) {
+        self.bin(class).top.store(no_top(), Relaxed);
+    }
+
+    /// There is no previous magazine from now on. What was is the caller's.
+    pub(crate) fn keep_none(&self, class: Class) {
+        self.bin(class).previous.store(ptr::null_mut(), Relaxed);
+    }
+
     /// Takes both magazines, each with how many blocks it has.
     pub(crate) fn unload(&self, class: Class) -> [Option<(NonNull<Magazine>, usize)>; 2] {
         let both = [self.loaded(class), self.previous(class)];
-        let bin = self.bin(class);
-        bin.top.store(no_top(), Relaxed);
-        bin.previous.store(ptr::null_mut(), Relaxed);
+        self.load_none(class);
+        self.keep_none(class);
         both
     }
 }

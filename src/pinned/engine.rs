@@ -19,7 +19,7 @@ use super::cache::Cache;
 use super::class::{CLASSES, Class, SLICE, SPAN_ALIGN};
 use super::depot::{self, Depot};
 use super::magazine::{Magazine, Stack};
-use super::misuse::{Layouts, Misuse, MisuseKind};
+use super::misuse::{self, Layouts, Misuse, MisuseKind};
 use super::observer::{Segment, SegmentObserver};
 use super::report::LeakReport;
 use super::runs::{Runs, Wish};
@@ -172,7 +172,7 @@ impl Engine {
                 poison::in_use(engine.tables.base(), engine.tables.ready() * SLICE);
                 if let Some(observer) = &engine.settings.observer {
                     for segment in engine.segments() {
-                        let_go &= observer.removed(segment);
+                        let_go &= misuse::without_unwinding(|| observer.removed(segment));
                     }
                 }
             }
@@ -358,49 +358,51 @@ impl Engine {
         Some(block)
     }
 
-    /// Loads a magazine with blocks, if there are any without asking for memory, and takes one of them.
+    /// Takes a block from the loaded magazine, or loads one that has some, if there are any without asking for memory.
     fn refill(&self, cache: &Cache, class: Class) -> Option<NonNull<u8>> {
-        let loaded = cache.loaded(class);
-        // SAFETY: here and below: the calling thread has the cache.
-        if let Some(block) = unsafe { cache.pop(class) } {
-            return Some(block); // upkeep may have changed what is loaded
-        }
-        if let (Some((loaded, _)), Some((previous, count @ 1..))) = (loaded, cache.previous(class)) {
-            cache.load(class, previous, count);
-            cache.keep(class, loaded, false);
-            return unsafe { cache.pop(class) };
-        }
-        let mut depot = self.depot(class);
-        if let Some(full) = depot.pop_full() {
-            if let Some((loaded, _)) = loaded {
-                self.put_aside(&mut depot, loaded);
+        loop {
+            // SAFETY: the calling thread has the cache.
+            if let Some(block) = unsafe { cache.pop(class) } {
+                return Some(block);
             }
-            cache.load(class, full, class.capacity());
-            return unsafe { cache.pop(class) };
-        }
-        let Some(magazine) =
-            loaded.map(|(magazine, _)| magazine).or_else(|| depot.empty.pop()).or_else(|| self.take_magazine())
-        else {
+            let loaded = cache.loaded(class).map(|(loaded, _)| loaded);
+            if let (Some(loaded), Some((previous, count @ 1..))) = (loaded, cache.previous(class)) {
+                cache.load(class, previous, count);
+                cache.keep(class, loaded, false);
+                continue;
+            }
+            let mut depot = self.depot(class);
+            if let Some(full) = depot.pop_full() {
+                if let Some(loaded) = loaded {
+                    self.put_aside(&mut depot, loaded);
+                }
+                cache.load(class, full, class.capacity());
+                continue;
+            }
+            let Some(magazine) = loaded.or_else(|| depot.empty.pop()).or_else(|| self.take_magazine()) else {
+                drop(depot);
+                return self.take_one(class);
+            };
+            let mut blocks = [ptr::null_mut(); super::class::MAX_CAPACITY];
+            let mut next = blocks.iter_mut();
+            let count = depot.take(&self.tables, class, class.capacity(), |block| {
+                if let Some(place) = next.next() {
+                    *place = block.as_ptr();
+                }
+            });
             drop(depot);
-            return self.take_one(class);
-        };
-        let mut blocks = [ptr::null_mut(); super::class::MAX_CAPACITY];
-        let mut next = blocks.iter_mut();
-        let count = depot.take(&self.tables, class, class.capacity(), |block| {
-            if let Some(place) = next.next() {
-                *place = block.as_ptr();
+            cache.load_empty(class, magazine);
+            if count == 0 {
+                return None;
             }
-        });
-        drop(depot);
-        // SAFETY: magazines live as long as the heap.
-        let slots = unsafe { magazine.as_ref() }.slots(class);
-        cache.load_empty(class, magazine);
-        // The first that is taken is the one with the least address.
-        for (slot, block) in slots.iter().zip(blocks[..count].iter().rev()) {
-            slot.store(*block, Relaxed);
+            // SAFETY: magazines live as long as the heap.
+            let slots = unsafe { magazine.as_ref() }.slots(class);
+            // The first that is taken is the one with the least address.
+            for (slot, block) in slots.iter().zip(blocks[..count].iter().rev()) {
+                slot.store(*block, Relaxed);
+            }
+            cache.load(class, magazine, count);
         }
-        cache.load(class, magazine, count);
-        unsafe { cache.pop(class) }
     }
 
     /// Takes one block from a span, if one has any.
@@ -440,53 +442,71 @@ impl Engine {
     }
 
     /// Loads a magazine that is not full, if there is one or memory for it.
+    ///
+    /// Releasing blocks may call the policy for misuse, and that may use the heap: a magazine is taken out of the cache before, and
+    /// the cache looked at anew after it.
     fn make_room(&self, cache: &Cache, class: Class) {
-        let loaded = match cache.loaded(class) {
-            Some((loaded, count)) if count == class.capacity() => loaded,
-            Some(_) => return, // upkeep may have changed what is loaded
-            None => {
-                let empty = self.depot(class).empty.pop();
-                if let Some(magazine) = empty.or_else(|| self.take_magazine()) {
-                    cache.load_empty(class, magazine);
+        loop {
+            let loaded = match cache.loaded(class) {
+                Some((loaded, count)) if count == class.capacity() => loaded,
+                Some(_) => return,
+                None => {
+                    if let Some(empty) = self.take_empty(class) {
+                        cache.load_empty(class, empty);
+                    }
+                    return;
                 }
-                return;
-            }
-        };
-        let empty = match cache.previous(class) {
-            Some((previous, 0)) => Some(previous),
-            Some((previous, count)) => {
-                let mut depot = self.depot(class);
-                let empty =
-                    if depot.has_room(class) { depot.empty.pop().or_else(|| self.take_magazine()) } else { None };
-                if empty.is_some() {
-                    // SAFETY: it is the cache's, which gets another; magazines live as long as the heap.
-                    unsafe { depot.full.push(previous) };
-                    empty
-                } else {
-                    drop(depot);
-                    self.release_all(class, previous, count);
-                    Some(previous)
-                }
-            }
-            None => {
-                let empty = self.depot(class).empty.pop();
-                empty.or_else(|| self.take_magazine())
-            }
-        };
-        match empty {
-            Some(empty) => {
+            };
+            let previous = cache.previous(class);
+            let empty = match previous {
+                Some((previous, 0)) => Some(previous),
+                Some((previous, _)) => self.exchange(class, previous),
+                None => self.take_empty(class),
+            };
+            if let Some(empty) = empty {
                 cache.keep(class, loaded, true);
                 cache.load_empty(class, empty);
+                return;
             }
-            // There is no memory for a second magazine.
-            None => {
-                self.release_all(class, loaded, class.capacity());
-                cache.load_empty(class, loaded);
-            }
+            let full = match previous {
+                Some((previous, _)) => {
+                    cache.keep_none(class);
+                    previous
+                }
+                None => {
+                    // There is no memory for a second magazine.
+                    cache.load_none(class);
+                    loaded
+                }
+            };
+            self.release_all(class, full, class.capacity());
+            self.give_magazine(full);
         }
     }
 
-    /// Gives the blocks in a magazine back to their spans.
+    fn take_empty(&self, class: Class) -> Option<NonNull<Magazine>> {
+        let empty = self.depot(class).empty.pop();
+        empty.or_else(|| self.take_magazine())
+    }
+
+    /// Gives a full magazine for an empty one, if there is room for it.
+    fn exchange(&self, class: Class, full: NonNull<Magazine>) -> Option<NonNull<Magazine>> {
+        let mut depot = self.depot(class);
+        if !depot.has_room(class) {
+            return None;
+        }
+        let empty = depot.empty.pop().or_else(|| self.take_magazine())?;
+        // SAFETY: it is the cache's, which gets another; magazines live as long as the heap.
+        unsafe { depot.full.push(full) };
+        Some(empty)
+    }
+
+    /// Tells the policy. No lock is held, and no magazine on its way is in a cache: it may use this heap.
+    fn report(&self, misuse: &Misuse) {
+        misuse::without_unwinding(|| (self.settings.on_misuse)(misuse));
+    }
+
+    /// Gives the blocks in a magazine, which is in no cache or depot, back to their spans.
     fn release_all(&self, class: Class, magazine: NonNull<Magazine>, count: usize) {
         // SAFETY: magazines live as long as the heap.
         let mut slots = unsafe { magazine.as_ref() }.slots(class)[..count].iter();
@@ -498,7 +518,7 @@ impl Engine {
             });
             drop(depot);
             if let Some(misuse) = found {
-                (self.settings.on_misuse)(&misuse);
+                self.report(&misuse);
             }
         }
     }
@@ -507,7 +527,7 @@ impl Engine {
     fn release(&self, class: Class, address: usize) -> bool {
         let result = self.release_in(&mut self.depot(class), class, address);
         if let Err(misuse) = &result {
-            (self.settings.on_misuse)(misuse);
+            self.report(misuse);
         }
         result.is_ok()
     }
@@ -583,7 +603,7 @@ impl Engine {
             }
             Err(misuse) => {
                 drop(runs);
-                (self.settings.on_misuse)(&misuse);
+                self.report(&misuse);
             }
         }
     }
@@ -601,7 +621,7 @@ impl Engine {
         let start = match self.find_large(block.addr().get(), old.size()) {
             Ok(start) => start,
             Err(misuse) => {
-                (self.settings.on_misuse)(&misuse);
+                self.report(&misuse);
                 return None;
             }
         };
@@ -749,7 +769,9 @@ impl Engine {
             let from = self.data + start * SLICE;
             if crate::os::struck()
                 || !self.range.commit(from, from + SEGMENT)
-                || self.settings.observer.as_ref().is_some_and(|one| !one.added(self.segment(start / SEGMENT_SLICES)))
+                || self.settings.observer.as_ref().is_some_and(|observer| {
+                    !misuse::without_unwinding(|| observer.added(self.segment(start / SEGMENT_SLICES)))
+                })
             {
                 return false;
             }

@@ -102,7 +102,6 @@ impl PinnedHeap {
     }
 
     /// For a heap that is limited, or observed, or unusual in another way.
-    #[must_use]
     pub const fn builder() -> PinnedHeapBuilder {
         PinnedHeapBuilder::new()
     }

@@ -27,9 +27,12 @@ const _: () = assert!(super::class::MAX_CAPACITY + 2 <= SLOTS);
 const _: () = assert!(size_of::<Magazine>() == 1024);
 
 impl Magazine {
-    /// What is both full and empty, so that whoever meets it looks for a real one: it takes and gives nothing.
+    /// An empty one of any class. With the end of its slots for a top it is full too, so that whoever meets it looks for a
+    /// real one.
     #[cfg(not(bhc_loom))]
-    pub(crate) const NONE: Self = Self { slots: [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS] };
+    pub(crate) const fn new() -> Self {
+        Self { slots: [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS] }
+    }
 
     /// The slots for blocks of `class`.
     pub(crate) fn slots(&self, class: Class) -> &[Slot] {

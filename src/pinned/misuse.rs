@@ -7,7 +7,7 @@ use core::fmt;
 /// It is found when the block goes from a thread's magazine back to its span, some frees later (at once in a heap
 /// [without thread caches](super::PinnedHeapBuilder::thread_caches), and for blocks above 64 KiB). What the heap does then
 /// is the [policy](super::PinnedHeapBuilder::on_misuse): by default it prints this and aborts. If the policy returns, the free is
-/// left undone, and nothing else is harmed.
+/// left undone, and nothing else is harmed; the statistics have counted it, if it was of a small block.
 ///
 /// What was wrong may have done harm before it is found: a block that was freed twice may have been given to two owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,21 @@ impl fmt::Write for Line {
         self.len += len;
         Ok(())
     }
+}
+
+/// Calls somebody else's code, out of which nothing may unwind: those who call a region rely on that. Aborts if it does.
+pub(super) fn without_unwinding<R>(call: impl FnOnce() -> R) -> R {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            complain(&"pinned heap: a policy or an observer panicked");
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    let result = call();
+    core::mem::forget(abort);
+    result
 }
 
 /// The default policy.

@@ -319,6 +319,7 @@ pub(super) fn leaks(engine: &Engine) {
     let mut blocks = 0;
     for_each_block(engine, |_| blocks += 1);
     if blocks > 0 {
-        (engine.settings.on_leak)(&LeakReport { engine, blocks, bytes: engine.stats().current_live });
+        let report = LeakReport { engine, blocks, bytes: engine.stats().current_live };
+        misuse::without_unwinding(|| (engine.settings.on_leak)(&report));
     }
 }
