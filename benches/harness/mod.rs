@@ -288,12 +288,11 @@ impl Outcome {
 /// Measures one row.
 pub fn measure(row: &Row, plan: Plan) -> Outcome {
     let Contenders { ours, peers } = (row.contenders)();
-    let (names, peers): (Vec<&'static str>, Vec<Contender>) = [(OURS, ours)].into_iter().chain(peers).unzip();
-    let mut contenders = peers;
+    let (names, mut contenders): (Vec<&'static str>, Vec<Contender>) = [(OURS, ours)].into_iter().chain(peers).unzip();
     let times: Vec<u64> = contenders.iter_mut().map(|contender| contender.calibrate(plan.sample)).collect();
     let mut sample = |at: usize| contenders[at].sample(row.name, names[at], times[at]);
     let rounds = match row.unit {
-        Unit::Mebibytes => plan.child_rounds,
+        Unit::Mebibytes => plan.child_rounds, // nothing to warm up
         _ => {
             let start = Instant::now();
             (0..names.len()).for_each(|at| {
