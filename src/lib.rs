@@ -33,23 +33,25 @@
 //! | `system` | the process allocator as a region | [`System`], [`alloc_aligned`], [`free_aligned`] |
 //! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
 //! | `arena` | the Hot Arena: bump pointer, scopes | [`HotArena`], [`Scope`], [`HotArenaBuilder`], [`ArenaBox`], [`Mark`], [`with_arena`], `with_thread_arena` |
+//! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
 //!
 //! A file uses what stands above it in this table, never what stands below.
 //!
 //! # Features
-//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages. Implies `alloc`.
+//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages, the Pinned Heap (where there are
+//!   64-bit atomics). Implies `alloc`.
 //! * `alloc`: [`System`] over the global allocator; regions behind `Box`, `Rc`, `Arc`.
 //! * neither: pure `core`. Alignment, errors, statistics, the region contract, buffers over a caller's region, and the arena over a
 //!   caller's memory; nothing is allocated anywhere, and [`System`] answers every request with an error.
-//! * `allocator-api2`: `Allocator` (version 0.2, as hashbrown) for references to arenas and scopes.
+//! * `allocator-api2`: `Allocator` (version 0.2, as hashbrown) for references to arenas, scopes and pinned heaps.
 //! * `serde`: `Serialize` and `Deserialize` for the buffers.
 //! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where
 //! Everything is built and tested on x86-64 Linux. Other 32- and 64-bit targets compile by `cfg` (with `alloc`, those that
 //! have compare-and-swap) and are not tested: without AVX they run
-//! the baseline copy of each kernel, without Linux files are read buffered, without Unix there are no huge pages, off x86-64 an
-//! arena's fast path has two more instructions, as chunks may lie anywhere, and on 32-bit targets the lifetime totals of
+//! the baseline copy of each kernel, without Linux files are read buffered and a pinned heap gives no memory back before it is
+//! dropped, without Unix there are no huge pages and a pinned heap is one block of the process allocator, off x86-64 an arena's fast path has two more instructions, as chunks may lie anywhere, and on 32-bit targets the lifetime totals of
 //! statistics saturate at 4 GiB.
 
 #[cfg(feature = "alloc")]

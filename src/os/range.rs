@@ -23,6 +23,8 @@ pub(crate) struct Range {
     start: NonNull<u8>,
     layout: Layout,
     source: Source,
+    /// What the standard library's allocator gave, for a portable one.
+    base: NonNull<u8>,
 }
 
 // SAFETY: a range is the right to addresses, not bound to a thread; its methods on `&self` are the system's.
@@ -33,12 +35,19 @@ unsafe impl Sync for Range {}
 impl Range {
     /// Reserves `layout.size()` bytes of addresses, aligned to `layout.align()`; both are multiples of a page.
     pub(crate) fn reserve(layout: Layout, source: Source) -> Option<Self> {
-        let start = match source {
-            Source::Mapped => mapped::reserve(layout),
-            // SAFETY: the size is not zero.
-            Source::Portable => NonNull::new(unsafe { std::alloc::System.alloc_zeroed(layout) }),
-        };
-        Some(Self { start: start?, layout, source })
+        match source {
+            Source::Mapped => {
+                let start = mapped::reserve(layout)?;
+                Some(Self { start, layout, source, base: start })
+            }
+            Source::Portable => {
+                // SAFETY: the size is not zero.
+                let base = NonNull::new(unsafe { std::alloc::System.alloc_zeroed(with_slack(layout)?) })?;
+                let skipped = crate::align::align_up(base.addr().get(), layout.align()) - base.addr().get();
+                // SAFETY: less than the alignment into a block that is that much longer.
+                Some(Self { start: unsafe { base.add(skipped) }, layout, source, base })
+            }
+        }
     }
 
     pub(crate) const fn start(&self) -> NonNull<u8> {
@@ -92,9 +101,19 @@ impl Drop for Range {
             // SAFETY: reserved there with this size, and the range is gone, with the right to its memory.
             Source::Mapped => unsafe { mapped::release(self.start, self.layout.size()) },
             // SAFETY: as above.
-            Source::Portable => unsafe { std::alloc::System.dealloc(self.start.as_ptr(), self.layout) },
+            Source::Portable => unsafe {
+                if let Some(layout) = with_slack(self.layout) {
+                    std::alloc::System.dealloc(self.base.as_ptr(), layout);
+                }
+            },
         }
     }
+}
+
+/// Room to align `layout` in. Asked for its alignment, the standard library's allocator writes zeros to every page; so it gives
+/// pages of the system that nobody has touched.
+fn with_slack(layout: Layout) -> Option<Layout> {
+    Layout::from_size_align(layout.size().checked_add(layout.align())?, align_of::<usize>()).ok()
 }
 
 #[cfg(all(unix, not(miri)))]

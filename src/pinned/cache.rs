@@ -119,6 +119,11 @@ impl Cache {
         Some((previous, if full { class.capacity() } else { 0 }))
     }
 
+    /// How many blocks of `class` it has.
+    pub(crate) fn count(&self, class: Class) -> usize {
+        [self.loaded(class), self.previous(class)].into_iter().flatten().map(|(_, count)| count).sum()
+    }
+
     /// Loads a magazine that has `count` blocks of `class`, and a null below them. What was loaded is the caller's.
     pub(crate) fn load(&self, class: Class, magazine: NonNull<Magazine>, count: usize) {
         // SAFETY: magazines live as long as their heap.

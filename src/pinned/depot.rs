@@ -25,7 +25,6 @@ pub(crate) struct Depot {
     low_water: usize,
     /// The first span with free blocks.
     first: u32,
-    pub(crate) spans: usize,
 }
 
 /// How much full magazines of a class hold at most, in bytes, if that is not too many magazines.
@@ -40,7 +39,7 @@ pub(crate) fn layouts(class: Class) -> Layouts {
 
 impl Depot {
     pub(crate) const fn new() -> Self {
-        Self { full: Stack::new(), empty: Stack::new(), low_water: 0, first: NONE, spans: 0 }
+        Self { full: Stack::new(), empty: Stack::new(), low_water: 0, first: NONE }
     }
 
     /// Whether one more full magazine is kept, rather than its blocks be given to their spans.
@@ -108,8 +107,29 @@ impl Depot {
         taken
     }
 
-    /// Makes a span of `class` of the run at `start`.
-    pub(crate) fn add_span(&mut self, tables: &Tables, class: Class, start: usize) {
+    /// Takes a block that is zeros, as it was never written, from the first span that has free blocks, if that has such.
+    pub(crate) fn take_fresh(&mut self, tables: &Tables, class: Class) -> Option<NonNull<u8>> {
+        let span = (self.first != NONE).then_some(self.first as usize)?;
+        let head = tables.head(span);
+        let fresh = head.fresh.load(Relaxed) as usize;
+        if fresh == class.blocks() || head.used.load(Relaxed) == 1 {
+            return None;
+        }
+        head.fresh.store(fresh as u32 + 1, Relaxed);
+        if head.free.load(Relaxed) == 0 && fresh + 1 == class.blocks() {
+            self.unlink(tables, span);
+        }
+        // SAFETY: a block of the span, which is so many slices long.
+        Some(unsafe { tables.at(span).add(fresh * class.size()) })
+    }
+
+    /// Whether there is no free block in any span.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.first == NONE
+    }
+
+    /// Makes a span of `class` of the run at `start`; `used` says whether any of it may have been written before.
+    pub(crate) fn add_span(&mut self, tables: &Tables, class: Class, start: usize, used: bool) {
         for back in 0..class.slices() {
             tables.set_entry(start + back, Entry::Span { class, back });
         }
@@ -117,8 +137,8 @@ impl Depot {
         head.fresh.store(0, Relaxed);
         head.free.store(0, Relaxed);
         head.first_word.store(0, Relaxed);
+        head.used.store(u32::from(used), Relaxed);
         self.link(tables, start);
-        self.spans += 1;
     }
 
     /// Gives a block back to its span. If then nobody has any block of that span, and there is another with free ones, the span
@@ -180,7 +200,6 @@ impl Depot {
         for slice in span..span + class.slices() {
             tables.set_entry(slice, Entry::Inside);
         }
-        self.spans -= 1;
     }
 
     fn link(&mut self, tables: &Tables, span: usize) {

@@ -346,16 +346,39 @@ impl Engine {
             if found.is_some() {
                 break found;
             }
-            // No lock is held here, as memory may have to be asked for.
-            let Some(span) = self.take_run(Wish { len: class.slices(), align: SPAN_ALIGN }, Contents::Any) else {
+            if !self.new_span(class) {
                 break self.last_resort(class);
-            };
-            // SAFETY: the run is ours, and nobody refers to it.
-            unsafe { poison::fresh(self.tables.at(span), class.slices() * SLICE) };
-            self.depot(class).add_span(&self.tables, class, span);
+            }
         }?;
         self.count(cache, |tally| tally.record_alloc(size));
         Some(block)
+    }
+
+    /// Allocates a block of `class` of which nothing was ever written, so that it is zeros; when there is no used one at hand.
+    /// `None` means that there is none either, not that there is no memory.
+    pub(crate) fn alloc_fresh(&self, cache: Option<&Cache>, class: Class, size: usize) -> Option<NonNull<u8>> {
+        self.upkeep(cache);
+        let take = || {
+            let mut depot = self.depot(class);
+            if depot.full.count() > 0 { None } else { depot.take_fresh(&self.tables, class) }
+        };
+        let block = match take() {
+            Some(block) => block,
+            None if self.with_depot(class, Depot::is_used_up) && self.new_span(class) => take()?,
+            None => return None,
+        };
+        self.count(cache, |tally| tally.record_alloc(size));
+        Some(block)
+    }
+
+    /// Makes a span of `class`. No lock is held, as memory may have to be asked for.
+    fn new_span(&self, class: Class) -> bool {
+        let wish = Wish { len: class.slices(), align: SPAN_ALIGN };
+        let Some((span, used)) = self.take_run(wish, Contents::Any) else { return false };
+        // SAFETY: the run is ours, and nobody refers to it.
+        unsafe { poison::fresh(self.tables.at(span), class.slices() * SLICE) };
+        self.depot(class).add_span(&self.tables, class, span, used);
+        true
     }
 
     /// Takes a block from the loaded magazine, or loads one that has some, if there are any without asking for memory.
@@ -555,7 +578,7 @@ impl Engine {
         }
         self.upkeep(cache);
         let wish = Wish { len: slices_for(layout.size()), align: layout.align().div_ceil(SLICE) };
-        let start = self.take_run(wish, contents)?;
+        let (start, _) = self.take_run(wish, contents)?;
         self.tables.head(start).len.store(wish.len as u32, Relaxed);
         self.tables.set_entry(start, Entry::Large);
         self.count(cache, |tally| tally.record_large(&self.level, 0, layout.size()));
@@ -642,7 +665,7 @@ impl Engine {
         if crate::os::struck() || !self.runs.lock().extend(&self.tables, start, len, wanted, |top| self.grow(top)) {
             return false;
         }
-        if !self.make_usable(start + len..start + wanted, Contents::Any) {
+        if self.make_usable(start + len..start + wanted, Contents::Any).is_none() {
             return false;
         }
         self.tables.head(start).len.store(wanted as u32, Relaxed);
@@ -680,17 +703,17 @@ impl Engine {
 
     // ---- slices ----
 
-    /// Takes a run of slices that are memory.
-    fn take_run(&self, wish: Wish, contents: Contents) -> Option<usize> {
+    /// Takes a run of slices that are memory; and whether any of it may have been written before.
+    fn take_run(&self, wish: Wish, contents: Contents) -> Option<(usize, bool)> {
         if crate::os::struck() {
             return None;
         }
         for last in [false, true] {
             let run = self.runs.lock().take(&self.tables, wish, |top| self.grow(top));
             if let Some(start) = run
-                && self.make_usable(start..start + wish.len, contents)
+                && let Some(used) = self.make_usable(start..start + wish.len, contents)
             {
-                return Some(start);
+                return Some((start, used));
             }
             if !last {
                 // What magazines hold may be what is missing; so may memory that could go back to the system.
@@ -701,19 +724,19 @@ impl Engine {
         None
     }
 
-    /// Makes slices that the caller took memory, or gives them back.
-    fn make_usable(&self, slices: Range<usize>, contents: Contents) -> bool {
+    /// Makes slices that the caller took memory, or gives them back. Says whether any of them may have been written before.
+    fn make_usable(&self, slices: Range<usize>, contents: Contents) -> Option<bool> {
         let clean = self.tables.count_clean(slices.clone());
         let budget = |dirty: usize| (dirty + clean <= self.settings.limit / SLICE).then_some(dirty + clean);
         let used = clean < slices.len();
         if self.tables.dirty_slices.fetch_update(Relaxed, Relaxed, budget).is_err() {
             self.give_run(slices, used);
-            return false;
+            return None;
         }
         if !self.commit(slices.clone()) {
             self.tables.dirty_slices.fetch_sub(clean, Relaxed);
             self.give_run(slices, used);
-            return false;
+            return None;
         }
         let start = self.tables.at(slices.start);
         // SAFETY: the caller's slices, and memory by now.
@@ -727,7 +750,7 @@ impl Engine {
             }
         }
         self.tables.set_dirty(slices);
-        true
+        Some(used)
     }
 
     /// Gives slices back, whose entries are `Inside`.

@@ -38,7 +38,8 @@ use crate::stats::AllocStats;
 ///   [live](PinnedHeapBuilder::on_leak).
 /// * **Alignment** up to 1 GiB, and it costs nothing: 100 bytes at 4096 are a block of 4096. A `TypedRegion` up to 4 MiB.
 /// * **Large blocks** (above 64 KiB) are whole 8 KiB slices: at most an eighth more than asked for. They grow in place where
-///   there is room, else by moving their pages, not their bytes. Fresh ones are zeroed without being written.
+///   there is room, else by moving their pages, not their bytes.
+/// * **Zeros** are not written where fresh memory has them, from 4 KiB on.
 /// * **Memory goes back** to the system when it has been free for a [while](PinnedHeapBuilder::decay), seen at the next slow
 ///   call; [`trim`](Self::trim) gives back all at once.
 /// * **Statistics** are exact, in requested bytes. Only the peak is not while several threads run: by at most
@@ -79,6 +80,9 @@ unsafe impl Send for PinnedHeap {}
 unsafe impl Sync for PinnedHeap {}
 
 static_assertions::assert_impl_all!(PinnedHeap: Send, Sync, Unpin);
+
+/// From this size on, in bytes, zeros are rather looked for than written.
+const UNWRITTEN: usize = 4096;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -186,8 +190,8 @@ impl PinnedHeap {
     /// Allocates zeros; `None` if that fails.
     #[inline]
     pub(super) fn take_zeroed(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if layout.size() != 0 && Class::of(layout).is_none() {
-            return self.take_large_zeroed(layout);
+        if layout.size() >= UNWRITTEN {
+            return self.take_unwritten(layout);
         }
         let block = self.take(layout)?;
         // SAFETY: the block is so long, and nobody has it yet.
@@ -195,13 +199,27 @@ impl PinnedHeap {
         Some(block)
     }
 
+    /// Allocates zeros that are not written, where there are such.
     #[inline(never)]
-    fn take_large_zeroed(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let block = self.engine().alloc_large(self.cache(), layout, Contents::Zeros);
-        if block.is_none() {
-            self.engine().count_failure();
+    fn take_unwritten(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let (engine, cache) = (self.engine(), self.cache());
+        let Some(class) = Class::of(layout) else {
+            let block = engine.alloc_large(cache, layout, Contents::Zeros);
+            if block.is_none() {
+                engine.count_failure();
+            }
+            return block;
+        };
+        let at_hand = cache.is_some_and(|cache| cache.count(class) > 0);
+        if !at_hand && let Some(block) = engine.alloc_fresh(cache, class, layout.size()) {
+            // SAFETY: nobody has the block yet.
+            unsafe { poison::in_use(block, class.size()) };
+            return Some(block);
         }
-        block
+        let block = self.take(layout)?;
+        // SAFETY: the block is so long, and nobody has it yet.
+        unsafe { block.write_bytes(0, layout.size()) };
+        Some(block)
     }
 
     /// # Safety

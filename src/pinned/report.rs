@@ -51,12 +51,7 @@ impl PinnedUsage {
 
 /// The blocks of `class` in magazines.
 fn cached(engine: &Engine, class: Class) -> usize {
-    let in_caches: usize = engine
-        .all_caches()
-        .flat_map(|cache| [cache.loaded(class), cache.previous(class)])
-        .flatten()
-        .map(|(_, count)| count)
-        .sum();
+    let in_caches: usize = engine.all_caches().map(|cache| cache.count(class)).sum();
     in_caches + engine.with_depot(class, |depot| depot.full.count()) * class.capacity()
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct Head {
     pub(crate) previous: AtomicU32,
     /// Free run: when it became free, in milliseconds of the heap's clock.
     pub(crate) stamp: AtomicU32,
-    /// Free run: 1 if some of its slices may be dirty.
+    /// Free run: 1 if some of its slices may be dirty. Span: 1 if some were when it was made.
     pub(crate) used: AtomicU32,
     /// Span: how many of its blocks have ever been out; the rest has never been written by anybody who got one.
     pub(crate) fresh: AtomicU32,
