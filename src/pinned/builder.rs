@@ -29,12 +29,11 @@ pub struct PinnedHeapBuilder(Settings);
 /// What is reserved if nothing else is said: more than the machine has memory, as pages may stay untouched, and little enough
 /// for a thousand heaps in the 128 TiB of a process.
 fn usual_reserve(source: Source) -> usize {
-    match source {
-        // Reserved memory may be real memory there.
-        _ if cfg!(target_pointer_width = "32") => 128 << 20,
-        Source::Portable => 4 << 30,
-        Source::Mapped => (crate::os::physical_memory().saturating_mul(4)).clamp(64 << 30, 1 << 40),
-    }
+    let bytes: u64 = match source {
+        Source::Portable => 4 << 30, // it may be real memory
+        Source::Mapped => (crate::os::physical_memory() as u64).saturating_mul(4).clamp(64 << 30, 1 << 40),
+    };
+    usize::try_from(bytes).unwrap_or(128 << 20) // where addresses are short
 }
 
 impl PinnedHeapBuilder {

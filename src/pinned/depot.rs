@@ -25,6 +25,16 @@ pub(crate) struct Depot {
     low_water: usize,
     /// The first span with free blocks.
     first: u32,
+    /// Blocks were taken from spans since the last [`idle`](Self::idle).
+    taken: bool,
+}
+
+/// What of a depot nobody has wanted for a while.
+pub(crate) struct Idle {
+    /// So many full magazines.
+    pub(crate) magazines: usize,
+    /// Its spans.
+    pub(crate) spans: bool,
 }
 
 /// How much full magazines of a class hold at most, in bytes, if that is not too many magazines.
@@ -37,9 +47,14 @@ pub(crate) fn layouts(class: Class) -> Layouts {
     Layouts { least, most }
 }
 
+/// The same for a large block of `len` slices.
+pub(crate) fn large_layouts(len: usize) -> Layouts {
+    Layouts { least: len.saturating_sub(1) * SLICE + 1, most: len * SLICE }
+}
+
 impl Depot {
     pub(crate) const fn new() -> Self {
-        Self { full: Stack::new(), empty: Stack::new(), low_water: 0, first: NONE }
+        Self { full: Stack::new(), empty: Stack::new(), low_water: 0, first: NONE, taken: false }
     }
 
     /// Whether one more full magazine is kept, rather than its blocks be given to their spans.
@@ -54,9 +69,13 @@ impl Depot {
         Some(full)
     }
 
-    /// How many full magazines nobody has wanted since the last time that this was asked.
-    pub(crate) fn idle(&mut self) -> usize {
-        core::mem::replace(&mut self.low_water, self.full.count()).min(self.full.count())
+    /// What nobody has wanted since the last time that this was asked.
+    pub(crate) fn idle(&mut self) -> Idle {
+        let count = self.full.count();
+        Idle {
+            magazines: core::mem::replace(&mut self.low_water, count).min(count),
+            spans: !core::mem::replace(&mut self.taken, false),
+        }
     }
 
     /// Takes free blocks, as many as `want`, from the first span that has any, in the order of their addresses.
@@ -70,6 +89,7 @@ impl Depot {
         if self.first == NONE {
             return 0;
         }
+        self.taken = true;
         let span = self.first as usize;
         let head = tables.head(span);
         let block = |index: usize| {
@@ -115,6 +135,7 @@ impl Depot {
         if fresh == class.blocks() || head.used.load(Relaxed) == 1 {
             return None;
         }
+        self.taken = true;
         head.fresh.store(fresh as u32 + 1, Relaxed);
         if head.free.load(Relaxed) == 0 && fresh + 1 == class.blocks() {
             self.unlink(tables, span);
@@ -143,13 +164,7 @@ impl Depot {
 
     /// Gives a block back to its span. If then nobody has any block of that span, and there is another with free ones, the span
     /// is no more: its first slice is returned, and its slices are the caller's.
-    pub(crate) fn release(
-        &mut self,
-        tables: &Tables,
-        class: Class,
-        address: usize,
-        keep_one: bool,
-    ) -> Result<Option<usize>, Misuse> {
+    pub(crate) fn release(&mut self, tables: &Tables, class: Class, address: usize) -> Result<Option<usize>, Misuse> {
         let wrong = |kind| Misuse { address, freed_as: layouts(class), kind };
         let (span, index) = find(tables, class, address).map_err(wrong)?;
         let head = tables.head(span);
@@ -171,7 +186,7 @@ impl Depot {
             self.link(tables, span);
         }
         let alone = self.first as usize == span && head.next.load(Relaxed) == NONE;
-        if free + 1 < fresh || (alone && keep_one) {
+        if free + 1 < fresh || alone {
             return Ok(None);
         }
         self.remove_span(tables, class, span);
@@ -245,8 +260,7 @@ pub(crate) fn find(tables: &Tables, class: Class, address: usize) -> Result<(usi
             None => Err(MisuseKind::NotABlock),
         },
         Entry::Large if offset.is_multiple_of(SLICE) => {
-            let len = tables.head(slice).len.load(Relaxed) as usize * SLICE;
-            Err(MisuseKind::WrongLayout(Layouts { least: len - SLICE + 1, most: len }))
+            Err(MisuseKind::WrongLayout(large_layouts(tables.head(slice).len.load(Relaxed) as usize)))
         }
         Entry::Large | Entry::Free | Entry::Inside => Err(MisuseKind::NotABlock),
     }

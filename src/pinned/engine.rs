@@ -1,7 +1,7 @@
 //! [`Engine`]: a heap, all but the few instructions that most calls are. It stands at the start of the heap's own range.
 //!
-//! Locks are taken in this order: a depot's, that of the runs, that of the store; growth before runs. None is held while a
-//! policy is called; growth is while an observer is.
+//! Locks are taken in this order: a depot's, that of the runs, that of the store; growth and purging before runs. None is held
+//! while a policy is called; growth is while an observer is.
 
 use core::alloc::Layout;
 use core::mem::ManuallyDrop;
@@ -19,7 +19,7 @@ use super::cache::Cache;
 use super::class::{CLASSES, Class, SLICE, SPAN_ALIGN};
 use super::depot::{self, Depot};
 use super::magazine::{Magazine, Stack};
-use super::misuse::{self, Layouts, Misuse, MisuseKind};
+use super::misuse::{self, Misuse, MisuseKind};
 use super::observer::{Segment, SegmentObserver};
 use super::report::LeakReport;
 use super::runs::{Runs, Wish};
@@ -78,6 +78,8 @@ pub(crate) struct Engine {
     runs: Lock<Runs>,
     /// Taken by who makes a segment memory.
     growth: Lock<()>,
+    /// Taken by who has free runs out to give their memory back; so who finds none can wait for them.
+    purging: Lock<()>,
     store: Lock<Store>,
     /// Taken by who walks the heap: the marks in the tables are its own.
     pub(crate) walk: Lock<()>,
@@ -110,7 +112,7 @@ impl Engine {
         if crate::os::struck() {
             return None;
         }
-        let mut reserve = align_up(settings.reserve.clamp(SEGMENT, 1 << 46), SEGMENT);
+        let mut reserve = align_up(settings.reserve.clamp(SEGMENT, isize::MAX as usize / 4), SEGMENT);
         loop {
             let slices = reserve / SLICE;
             let plan = Plan::new(align_up(size_of::<Self>(), 1 << 16), slices);
@@ -143,6 +145,7 @@ impl Engine {
                     depots: [const { Lock::new(Depot::new()) }; CLASSES],
                     runs: Lock::new(Runs::new()),
                     growth: Lock::new(()),
+                    purging: Lock::new(()),
                     store: Lock::new(Store { next: store, committed: store, end: store_end, empty: Stack::new() }),
                     walk: Lock::new(()),
                     caches: AtomicPtr::new(ptr::null_mut()),
@@ -556,7 +559,7 @@ impl Engine {
     }
 
     fn release_in(&self, depot: &mut Depot, class: Class, address: usize) -> Result<(), Misuse> {
-        if let Some(span) = depot.release(&self.tables, class, address, true)? {
+        if let Some(span) = depot.release(&self.tables, class, address)? {
             self.give_run(span..span + class.slices(), true);
         }
         Ok(())
@@ -588,7 +591,7 @@ impl Engine {
     /// The large block of `size` bytes at `address`, by its first slice.
     fn find_large(&self, address: usize, size: usize) -> Result<usize, Misuse> {
         let len = slices_for(size);
-        let freed_as = Layouts { least: (len - 1) * SLICE + 1, most: len * SLICE };
+        let freed_as = depot::large_layouts(len);
         let wrong = |kind| Misuse { address, freed_as, kind };
         let offset = self.tables.offset_of(address).ok_or(wrong(MisuseKind::Foreign))?;
         let start = offset / SLICE;
@@ -598,9 +601,7 @@ impl Engine {
         match self.tables.entry(start) {
             Entry::Large => match self.tables.head(start).len.load(Relaxed) as usize {
                 found if found == len => Ok(start),
-                found => {
-                    Err(wrong(MisuseKind::WrongLayout(Layouts { least: (found - 1) * SLICE + 1, most: found * SLICE })))
-                }
+                found => Err(wrong(MisuseKind::WrongLayout(depot::large_layouts(found)))),
             },
             Entry::Span { class, .. } => Err(match depot::find(&self.tables, class, address) {
                 Ok(_) => wrong(MisuseKind::WrongLayout(depot::layouts(class))),
@@ -830,7 +831,10 @@ impl Engine {
     fn tick(&self) {
         for class in Class::all() {
             let idle = self.depot(class).idle();
-            self.release_full(class, idle);
+            self.release_full(class, idle.magazines);
+            if idle.spans {
+                self.release_unused(class);
+            }
         }
         self.purge(self.settings.decay);
     }
@@ -847,10 +851,15 @@ impl Engine {
     fn release_depots(&self) {
         for class in Class::all() {
             self.release_full(class, usize::MAX);
-            let unused = self.depot(class).take_unused(&self.tables, class);
-            if let Some(span) = unused {
-                self.give_run(span..span + class.slices(), true);
-            }
+            self.release_unused(class);
+        }
+    }
+
+    /// Gives up the span that a depot keeps though nobody has any block of it.
+    fn release_unused(&self, class: Class) {
+        let unused = self.depot(class).take_unused(&self.tables, class);
+        if let Some(span) = unused {
+            self.give_run(span..span + class.slices(), true);
         }
     }
 
@@ -860,6 +869,7 @@ impl Engine {
         if self.settings.observer.is_some() || self.settings.source == Source::Portable {
             return;
         }
+        let _purging = self.purging.lock();
         let now = clock::milliseconds();
         loop {
             let Some((start, len)) = self.runs.lock().take_old(&self.tables, now, age) else { return };
