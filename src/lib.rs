@@ -48,8 +48,8 @@
 //! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where
-//! Everything is built and tested on x86-64 Linux. Other 32- and 64-bit targets compile by `cfg` (with `alloc`, those that
-//! have compare-and-swap) and are not tested. Without AVX they run the baseline copy of each kernel. Without Linux files are
+//! Everything is tested on x86-64 Linux. Built but not run are 32-bit and ARM Linux, Windows, macOS and WebAssembly; other targets
+//! should do (with `alloc`, those that have compare-and-swap). Without AVX they run the baseline copy of each kernel. Without Linux files are
 //! read buffered, and a pinned heap gives no memory back before it is dropped. Without Unix there are no huge pages, and a
 //! pinned heap is one block of the process allocator. Off x86-64 an arena's fast path has two more instructions, as chunks
 //! may lie anywhere. On 32-bit targets the lifetime totals of statistics saturate at 4 GiB.

@@ -36,7 +36,8 @@ const NO_BLOCKS: u64 = 1 << (BLOCKS - 1);
 /// As much room as fits, and then some for what is freed.
 const MOST_ROOM: u64 = 1 << 45;
 
-const _: () = assert!(LARGEST << (COUNT - 1 - 16) < 1 << COUNT, "the bytes of 2^23 blocks do not reach their count");
+const _: () =
+    assert!((LARGEST as u64) << (64 - COUNT) < 1 << COUNT, "the bytes of 2^23 blocks do not reach their count");
 
 /// What one thread can hide from the peak, in bytes: of each class a magazine.
 pub(crate) const UNTOLD: usize = {
