@@ -34,8 +34,8 @@ pub(crate) fn yield_now() {
 mod lock {
     //! # Note: why not `std::sync::Mutex`
     //! An allocator's lock must not allocate, must not panic in the path of a `GlobalAlloc` (a poisoned mutex does, and the
-    //! code for it is carried by every caller), and must be four bytes in a table of fifty. It is held for less than a
-    //! microsecond, so a thread that finds it taken looks again some times before it sleeps.
+    //! code for it is carried by every caller), and must be four bytes in a table of fifty. It is mostly held for less than
+    //! a microsecond, so a thread that finds it taken looks again some times before it sleeps.
 
     use core::cell::UnsafeCell;
     use core::ops::{Deref, DerefMut};
@@ -68,6 +68,11 @@ mod lock {
                 self.wait();
             }
             Guard(self)
+        }
+
+        /// Takes the lock if nobody has it.
+        pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
+            self.state.compare_exchange(FREE, TAKEN, Acquire, Relaxed).ok().map(|_| Guard(self))
         }
 
         #[cold]

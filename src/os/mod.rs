@@ -1,6 +1,7 @@
 //! The only place that asks the operating system for anything.
 //!
-//! Each part has one job: `file` reads into aligned memory, `map` maps pages, `poison` makes freed memory noticed, [`page_size`] asks what its name says, and `fault` (feature
+//! Each part has one job: `file` reads into aligned memory, `map` maps pages, `range` reserves addresses
+//! that become memory in parts, `poison` makes freed memory noticed, `clock` tells the time coarsely, [`page_size`] asks what its name says, and `fault` (feature
 //! `checked`) makes requests for memory fail on purpose.
 
 #[cfg(all(feature = "std", target_has_atomic = "64"))]

@@ -78,7 +78,7 @@ impl Range {
     }
 
     /// Moves the pages `from..from + len` to `to..to + len` without copying; what was there is lost, and the old place reads
-    /// as zeros. `false` if that cannot be done: all is as before.
+    /// as zeros. `false` if that cannot be done: what was at `from` is as before. Leaves some mappings more.
     ///
     /// # Safety
     /// Both are whole pages, committed, do not overlap; nobody refers to them.
@@ -151,8 +151,25 @@ mod mapped {
         #[cfg(target_os = "linux")]
         // SAFETY: the caller's promise. The old place stays mapped, so the range has no hole that somebody else may get.
         unsafe {
-            let how = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-            libc::mremap(from.as_ptr().cast(), len, len, how, to.as_ptr()) != libc::MAP_FAILED
+            // Not straight to the target: that is unmapped before all that may go wrong has gone well. So first to where
+            // the system wants, which harms nothing if it is refused, as it is for what lies in several mappings.
+            let away = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+            let between = libc::mremap(from.as_ptr().cast(), len, len, away);
+            if between == libc::MAP_FAILED {
+                return false;
+            }
+            let there = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            if libc::mremap(between, len, len, there, to.as_ptr()) == libc::MAP_FAILED {
+                // The target may be a hole now. It is filled, or nobody may go on.
+                let access = libc::PROT_READ | libc::PROT_WRITE;
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+                if libc::mmap(to.as_ptr().cast(), len, access, flags, -1, 0) == libc::MAP_FAILED {
+                    std::process::abort();
+                }
+                to.as_ptr().copy_from_nonoverlapping(between.cast(), len);
+                libc::munmap(between, len);
+            }
+            true
         }
         #[cfg(not(target_os = "linux"))]
         {

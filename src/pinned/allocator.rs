@@ -23,6 +23,7 @@ impl PinnedHeap {
         if old.size() == 0 {
             return self.take(new);
         }
+        let block = self.own(block);
         // SAFETY: the caller's promise; neither size is 0 where it must not be.
         unsafe {
             if new.size() == 0 {
@@ -50,7 +51,7 @@ unsafe impl Allocator for &PinnedHeap {
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise.
-        unsafe { self.give(block, layout) };
+        unsafe { self.give(self.own(block), layout) };
     }
 
     #[inline]

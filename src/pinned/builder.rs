@@ -59,7 +59,8 @@ impl PinnedHeapBuilder {
     }
 
     /// The most memory that blocks may take from the system, in bytes; by default there is no limit. Requests beyond it are
-    /// refused. What is kept for reuse counts as long as it is not given back, which is done before a request is refused.
+    /// refused. What is kept for reuse counts as long as it is not given back, which is done before a request is refused (but other
+    /// threads' own free blocks stay theirs). Blocks to 64 KiB come from spans of 64 to 512 KiB, which count as a whole.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.0.limit = bytes;
         self
@@ -68,7 +69,7 @@ impl PinnedHeapBuilder {
     /// How long memory stays free before it goes back to the system; by default one second. Whether it is time is looked at when
     /// a thread comes to the heap for more than its own free blocks; an idle program gives back nothing by itself.
     pub fn decay(mut self, time: Duration) -> Self {
-        self.0.decay = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        self.0.decay = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
         self
     }
 

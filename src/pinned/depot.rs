@@ -144,9 +144,9 @@ impl Depot {
         Some(unsafe { tables.at(span).add(fresh * class.size()) })
     }
 
-    /// Whether there is no free block in any span.
+    /// Whether there is no free block in it at all.
     pub(crate) fn is_used_up(&self) -> bool {
-        self.first == NONE
+        self.first == NONE && self.full.count() == 0
     }
 
     /// Makes a span of `class` of the run at `start`; `used` says whether any of it may have been written before.
@@ -193,18 +193,27 @@ impl Depot {
         Ok(Some(span))
     }
 
-    /// A span that nobody has any block of, if one was kept: it is no more, and its slices are the caller's.
+    /// The spans that nobody has any block of.
+    fn unused<'t>(&self, tables: &'t Tables) -> impl Iterator<Item = usize> + use<'t> {
+        let listed = |span: u32| (span != NONE).then_some(span as usize);
+        core::iter::successors(listed(self.first), move |span| listed(tables.head(*span).next.load(Relaxed))).filter(
+            |span| {
+                let head = tables.head(*span);
+                head.free.load(Relaxed) == head.fresh.load(Relaxed)
+            },
+        )
+    }
+
+    /// How many spans nobody has any block of.
+    pub(crate) fn count_unused(&self, tables: &Tables) -> usize {
+        self.unused(tables).count()
+    }
+
+    /// A span that nobody has any block of: it is no more, and its slices are the caller's.
     pub(crate) fn take_unused(&mut self, tables: &Tables, class: Class) -> Option<usize> {
-        let mut span = self.first;
-        while span != NONE {
-            let head = tables.head(span as usize);
-            if head.free.load(Relaxed) == head.fresh.load(Relaxed) {
-                self.remove_span(tables, class, span as usize);
-                return Some(span as usize);
-            }
-            span = head.next.load(Relaxed);
-        }
-        None
+        let span = self.unused(tables).next()?;
+        self.remove_span(tables, class, span);
+        Some(span)
     }
 
     fn remove_span(&mut self, tables: &Tables, class: Class, span: usize) {

@@ -13,7 +13,7 @@ use crate::align::{align_down, align_up};
 use crate::os::range::{self, Source};
 use crate::os::{clock, poison};
 use crate::stats::AllocStats;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Lock, Ordering::*};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Lock, Ordering::*};
 
 use super::cache::Cache;
 use super::class::{CLASSES, Class, SLICE, SPAN_ALIGN};
@@ -22,7 +22,7 @@ use super::magazine::{Magazine, Stack};
 use super::misuse::{self, Misuse, MisuseKind};
 use super::observer::{Segment, SegmentObserver};
 use super::report::LeakReport;
-use super::runs::{Runs, Wish};
+use super::runs::{Runs, Used, Wish};
 use super::tables::{Entry, Plan, Tables};
 use super::tally::{Counts, Level, Tally};
 
@@ -31,6 +31,8 @@ pub(crate) const SEGMENT: usize = 4 << 20;
 pub(crate) const SEGMENT_SLICES: usize = SEGMENT / SLICE;
 /// The strongest alignment that a heap gives, in bytes.
 pub(crate) const MAX_ALIGN: usize = 1 << 30;
+/// The most that a heap reserves, in bytes: its slices have numbers of 32 bits.
+const MAX_RESERVE: usize = if usize::BITS == 64 { SLICE << 31 } else { isize::MAX as usize / 4 };
 /// The part of the range for caches and magazines, of the part for slices: one of so many.
 const STORE_SHARE: usize = 64;
 const LEAST_STORE: usize = 32 << 20;
@@ -38,6 +40,12 @@ const LEAST_STORE: usize = 32 << 20;
 const STORE_STEP: usize = 64 << 10;
 /// From this size on, in bytes, a block that has to move is moved by its pages.
 const RELOCATED: usize = 1 << 20;
+/// How often the process moves blocks by their pages, in heaps that are there: each time leaves some mappings more, of which
+/// a process may have 65,530 on Linux, and which never become one again.
+const MOST_RELOCATED: usize = 4096;
+static RELOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// How much a tick gives back to the system at most, in runs and in slices.
+const TICK: (usize, usize) = (256, (256 << 20) / SLICE);
 /// The empty magazines that a depot keeps for itself.
 const EMPTIES: usize = 8;
 
@@ -87,6 +95,12 @@ pub(crate) struct Engine {
     caches: AtomicPtr<Cache>,
     /// Changes when all threads shall empty their magazines.
     epoch: AtomicU32,
+    /// A policy has been told of misuse, so that the statistics may be wrong.
+    pub(crate) misused: AtomicBool,
+    /// The counters in `shared` have been used.
+    pub(crate) shared_used: AtomicBool,
+    /// How often this heap has moved pages.
+    relocations: AtomicUsize,
     /// When [`tick`](Self::tick) ran last.
     ticked: AtomicU32,
     plan: Plan,
@@ -112,7 +126,7 @@ impl Engine {
         if crate::os::struck() {
             return None;
         }
-        let mut reserve = align_up(settings.reserve.clamp(SEGMENT, isize::MAX as usize / 4), SEGMENT);
+        let mut reserve = align_up(settings.reserve.clamp(SEGMENT, MAX_RESERVE), SEGMENT);
         loop {
             let slices = reserve / SLICE;
             let plan = Plan::new(align_up(size_of::<Self>(), 1 << 16), slices);
@@ -150,6 +164,9 @@ impl Engine {
                     walk: Lock::new(()),
                     caches: AtomicPtr::new(ptr::null_mut()),
                     epoch: AtomicU32::new(0),
+                    misused: AtomicBool::new(false),
+                    shared_used: AtomicBool::new(false),
+                    relocations: AtomicUsize::new(0),
                     ticked: AtomicU32::new(clock::milliseconds()),
                     plan,
                     data,
@@ -179,6 +196,7 @@ impl Engine {
                     }
                 }
             }
+            RELOCATIONS.fetch_sub(engine.as_ref().relocations.load(Relaxed), Relaxed);
             engine.drop_in_place();
             if let_go {
                 drop(ManuallyDrop::into_inner(range));
@@ -201,10 +219,11 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> AllocStats {
+        let told = self.level.told();
         let mut counts = Counts::default();
         self.all_caches().for_each(|cache| counts.add(cache.tally.counts()));
         counts.add(self.shared.lock().counts());
-        counts.stats(&self.level, self.failures.load(Relaxed))
+        counts.stats(&self.level, told, self.failures.load(Relaxed))
     }
 
     /// The segments that are memory.
@@ -238,7 +257,10 @@ impl Engine {
         };
         match cache {
             Some(cache) => count(&cache.tally),
-            None => count(&self.shared.lock()),
+            None => {
+                self.shared_used.store(true, Relaxed);
+                count(&self.shared.lock());
+            }
         }
     }
 
@@ -349,7 +371,7 @@ impl Engine {
             if found.is_some() {
                 break found;
             }
-            if !self.new_span(class) {
+            if !self.new_span(cache, class) {
                 break self.last_resort(class);
             }
         }?;
@@ -367,7 +389,7 @@ impl Engine {
         };
         let block = match take() {
             Some(block) => block,
-            None if self.with_depot(class, Depot::is_used_up) && self.new_span(class) => take()?,
+            None if self.with_depot(class, Depot::is_used_up) && self.new_span(cache, class) => take()?,
             None => return None,
         };
         self.count(cache, |tally| tally.record_alloc(size));
@@ -375,9 +397,9 @@ impl Engine {
     }
 
     /// Makes a span of `class`. No lock is held, as memory may have to be asked for.
-    fn new_span(&self, class: Class) -> bool {
+    fn new_span(&self, cache: Option<&Cache>, class: Class) -> bool {
         let wish = Wish { len: class.slices(), align: SPAN_ALIGN };
-        let Some((span, used)) = self.take_run(wish, Contents::Any) else { return false };
+        let Some((span, used)) = self.take_run(cache, wish, Contents::Any) else { return false };
         // SAFETY: the run is ours, and nobody refers to it.
         unsafe { poison::fresh(self.tables.at(span), class.slices() * SLICE) };
         self.depot(class).add_span(&self.tables, class, span, used);
@@ -529,6 +551,7 @@ impl Engine {
 
     /// Tells the policy. No lock is held, and no magazine on its way is in a cache: it may use this heap.
     fn report(&self, misuse: &Misuse) {
+        self.misused.store(true, Relaxed);
         misuse::without_unwinding(|| (self.settings.on_misuse)(misuse));
     }
 
@@ -568,7 +591,13 @@ impl Engine {
     /// Counts a change of size that stays in one class.
     pub(crate) fn resize_small(&self, cache: Option<&Cache>, old_size: usize, new_size: usize) {
         match cache {
-            Some(cache) => cache.tally.record_realloc(old_size, new_size),
+            Some(cache) => {
+                cache.tally.record_realloc(old_size, new_size);
+                // No magazine has to be exchanged for this, however often it is done.
+                if cache.tally.hides_much() {
+                    cache.tally.fold(&self.level);
+                }
+            }
             None => self.count(None, |tally| tally.record_realloc(old_size, new_size)),
         }
     }
@@ -581,7 +610,7 @@ impl Engine {
         }
         self.upkeep(cache);
         let wish = Wish { len: slices_for(layout.size()), align: layout.align().div_ceil(SLICE) };
-        let (start, _) = self.take_run(wish, contents)?;
+        let (start, _) = self.take_run(cache, wish, contents)?;
         self.tables.head(start).len.store(wish.len as u32, Relaxed);
         self.tables.set_entry(start, Entry::Large);
         self.count(cache, |tally| tally.record_large(&self.level, 0, layout.size()));
@@ -595,11 +624,11 @@ impl Engine {
         let wrong = |kind| Misuse { address, freed_as, kind };
         let offset = self.tables.offset_of(address).ok_or(wrong(MisuseKind::Foreign))?;
         let start = offset / SLICE;
-        if !offset.is_multiple_of(SLICE) || start >= self.tables.ready() {
+        if start >= self.tables.ready() {
             return Err(wrong(MisuseKind::NotABlock));
         }
         match self.tables.entry(start) {
-            Entry::Large => match self.tables.head(start).len.load(Relaxed) as usize {
+            Entry::Large if offset.is_multiple_of(SLICE) => match self.tables.head(start).len.load(Relaxed) as usize {
                 found if found == len => Ok(start),
                 found => Err(wrong(MisuseKind::WrongLayout(depot::large_layouts(found)))),
             },
@@ -607,9 +636,9 @@ impl Engine {
                 Ok(_) => wrong(MisuseKind::WrongLayout(depot::layouts(class))),
                 Err(kind) => wrong(kind),
             }),
-            Entry::Free => Err(wrong(MisuseKind::DoubleFree)),
+            Entry::Free if offset.is_multiple_of(SLICE) => Err(wrong(MisuseKind::DoubleFree)),
             // A large block that was freed and has become part of a larger free run is not known any more.
-            Entry::Inside => Err(wrong(MisuseKind::NotABlock)),
+            Entry::Large | Entry::Free | Entry::Inside => Err(wrong(MisuseKind::NotABlock)),
         }
     }
 
@@ -621,7 +650,7 @@ impl Engine {
                 self.tables.set_entry(start, Entry::Inside);
                 // SAFETY: it was a block, and nobody has it any more.
                 unsafe { poison::freed(block, size) };
-                runs.give(&self.tables, start, slices_for(size), clock::milliseconds(), true);
+                runs.give(&self.tables, start, slices_for(size), clock::milliseconds(), self.usage(true));
                 drop(runs);
                 self.count(cache, |tally| tally.record_large(&self.level, size, 0));
             }
@@ -655,7 +684,13 @@ impl Engine {
             self.tables.head(start).len.store(wanted as u32, Relaxed);
             self.give_run(start + wanted..start + len, true);
         } else if wanted > len && !self.grow_large(start, len, wanted) {
-            return self.move_large(cache, start, old, new_size);
+            if let Some(moved) = self.move_large(cache, start, old, new_size) {
+                return Some(moved);
+            }
+            // What was given back for the move may be what was missing.
+            if !self.grow_large(start, len, wanted) {
+                return None;
+            }
         }
         self.count(cache, |tally| tally.record_large(&self.level, old.size(), new_size));
         Some(block)
@@ -663,7 +698,9 @@ impl Engine {
 
     /// Makes a large block longer by what is free after it.
     fn grow_large(&self, start: usize, len: usize, wanted: usize) -> bool {
-        if crate::os::struck() || !self.runs.lock().extend(&self.tables, start, len, wanted, |top| self.grow(top)) {
+        if crate::os::struck()
+            || !self.runs.lock().extend(&self.tables, start, len, wanted, |top| self.grow(top, wanted - len))
+        {
             return false;
         }
         if self.make_usable(start + len..start + wanted, Contents::Any).is_none() {
@@ -679,12 +716,8 @@ impl Engine {
         let from = self.tables.at(start);
         let len = slices_for(old.size());
         let target = self.tables.offset_of(to.addr().get())? / SLICE;
-        // SAFETY: the first slices of the new block, which is longer, and all of the old one; both are the caller's. They
-        // are whole pages if slices are.
-        let moved = old.size() >= RELOCATED
-            && self.settings.observer.is_none()
-            && SLICE.is_multiple_of(crate::os::page_size())
-            && unsafe { self.range.relocate(self.data + start * SLICE, self.data + target * SLICE, len * SLICE) };
+        // SAFETY: the first slices of the new block, which is longer, and all of the old one; both are the caller's.
+        let moved = unsafe { self.relocate(start, target, len) };
         self.tables.set_entry(start, Entry::Inside);
         if moved {
             self.tables.set_clean(start..start + len);
@@ -702,27 +735,50 @@ impl Engine {
         Some(to)
     }
 
+    /// Moves the pages of some slices, if that is worth it.
+    ///
+    /// # Safety
+    /// As for [`Range::relocate`](range::Range::relocate).
+    unsafe fn relocate(&self, from: usize, to: usize, len: usize) -> bool {
+        let few = |count: usize| (count < MOST_RELOCATED).then_some(count + 1);
+        if len < RELOCATED / SLICE
+            || self.usage(true) != Used::Returnable
+            || !SLICE.is_multiple_of(crate::os::page_size())
+            || RELOCATIONS.fetch_update(Relaxed, Relaxed, few).is_err()
+        {
+            return false;
+        }
+        self.relocations.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise; whole pages, as slices are.
+        unsafe { self.range.relocate(self.data + from * SLICE, self.data + to * SLICE, len * SLICE) }
+    }
+
     // ---- slices ----
 
     /// Takes a run of slices that are memory; and whether any of it may have been written before.
-    fn take_run(&self, wish: Wish, contents: Contents) -> Option<(usize, bool)> {
-        if crate::os::struck() {
+    fn take_run(&self, cache: Option<&Cache>, wish: Wish, contents: Contents) -> Option<(usize, bool)> {
+        // What can never be had is no reason to turn the heap over.
+        if crate::os::struck() || wish.len > self.tables.slices().min(self.settings.limit / SLICE) {
             return None;
         }
-        for last in [false, true] {
-            let run = self.runs.lock().take(&self.tables, wish, |top| self.grow(top));
-            if let Some(start) = run
-                && let Some(used) = self.make_usable(start..start + wish.len, contents)
-            {
-                return Some((start, used));
-            }
-            if !last {
-                // What magazines hold may be what is missing; so may memory that could go back to the system.
-                self.release_depots();
-                self.purge(0);
-            }
+        let run = self.runs.lock().take(&self.tables, wish, |top| self.grow(top, wish.len));
+        if let Some(start) = run
+            && let Some(used) = self.make_usable(start..start + wish.len, contents)
+        {
+            return Some((start, used));
         }
-        None
+        // What magazines hold may be what is missing; so may memory that could go back to the system, or stay in use.
+        if let Some(cache) = cache {
+            self.empty_magazines(cache, false);
+        }
+        self.release_depots();
+        self.purge();
+        let mut runs = self.runs.lock();
+        let dirtiest = runs.take_dirtiest(&self.tables, wish);
+        let start = dirtiest.or_else(|| runs.take(&self.tables, wish, |top| self.grow(top, wish.len)))?;
+        drop(runs);
+        let used = self.make_usable(start..start + wish.len, contents)?;
+        Some((start, used))
     }
 
     /// Makes slices that the caller took memory, or gives them back. Says whether any of them may have been written before.
@@ -756,12 +812,27 @@ impl Engine {
 
     /// Gives slices back, whose entries are `Inside`.
     fn give_run(&self, slices: Range<usize>, used: bool) {
+        let used = self.usage(used);
         self.runs.lock().give(&self.tables, slices.start, slices.len(), clock::milliseconds(), used);
     }
 
-    /// Makes tables for slices to `top`. Called with the runs locked.
-    fn grow(&self, top: usize) -> bool {
+    fn usage(&self, used: bool) -> Used {
+        // What a device has registered must stay where it is.
+        let returnable = self.settings.observer.is_none() && self.settings.source == Source::Mapped;
+        match used {
+            false => Used::No,
+            true if returnable => Used::Returnable,
+            true => Used::Stuck,
+        }
+    }
+
+    /// Makes tables for slices to `top`, of which `wanted` are to be used. Called with the runs locked.
+    fn grow(&self, top: usize, wanted: usize) -> bool {
         let ready = self.tables.ready();
+        let dirty = self.tables.dirty_slices.load(Relaxed) + wanted.min(top.saturating_sub(ready));
+        if dirty > self.settings.limit / SLICE {
+            return false; // they would all be clean
+        }
         let wanted = align_up(top, SEGMENT_SLICES);
         if wanted <= ready {
             return true;
@@ -836,7 +907,13 @@ impl Engine {
                 self.release_unused(class);
             }
         }
-        self.purge(self.settings.decay);
+        // One thread at a time, and not for long: the rest is for the next tick.
+        let Some(_purging) = self.purging.try_lock() else { return };
+        let (now, (mut runs, mut slices)) = (clock::milliseconds(), TICK);
+        while runs > 0 && slices > 0 {
+            let Some(len) = self.purge_one(now, self.settings.decay) else { return };
+            (runs, slices) = (runs - 1, slices.saturating_sub(len));
+        }
     }
 
     /// Gives the blocks of some full magazines back to their spans.
@@ -855,39 +932,43 @@ impl Engine {
         }
     }
 
-    /// Gives up the span that a depot keeps though nobody has any block of it.
+    /// Gives up the spans that nobody has any block of.
     fn release_unused(&self, class: Class) {
-        let unused = self.depot(class).take_unused(&self.tables, class);
-        if let Some(span) = unused {
+        loop {
+            let unused = self.depot(class).take_unused(&self.tables, class);
+            let Some(span) = unused else { return };
             self.give_run(span..span + class.slices(), true);
         }
     }
 
-    /// Gives memory that has been free for `age` milliseconds back to the system.
-    fn purge(&self, age: u32) {
-        // What a device has registered must stay where it is.
-        if self.settings.observer.is_some() || self.settings.source == Source::Portable {
-            return;
-        }
+    /// Gives all free memory back to the system; waits for who is doing so.
+    fn purge(&self) {
         let _purging = self.purging.lock();
         let now = clock::milliseconds();
-        loop {
-            let Some((start, len)) = self.runs.lock().take_old(&self.tables, now, age) else { return };
-            let (end, mut at, mut kept) = (start + len, start, false);
-            while let Some(dirty) = (at < end).then(|| self.tables.next_dirty(at..end)).flatten() {
-                at = dirty.end;
-                // SAFETY: slices that are nobody's while they are taken out, and memory, since they are dirty.
-                if unsafe { self.range.decommit(self.data + dirty.start * SLICE, self.data + dirty.end * SLICE) } {
-                    self.tables.set_clean(dirty);
-                } else {
-                    kept = true;
-                }
+        while self.purge_one(now, 0).is_some() {}
+    }
+
+    /// Gives the memory of the oldest free run back to the system, if it is `age` milliseconds old. Returns its length.
+    fn purge_one(&self, now: u32, age: u32) -> Option<usize> {
+        let (start, len) = self.runs.lock().take_old(&self.tables, now, age)?;
+        let (end, mut at, mut used) = (start + len, start, Used::No);
+        let page = crate::os::page_size().div_ceil(SLICE);
+        while let Some(dirty) = (at < end).then(|| self.tables.next_dirty(at..end)).flatten() {
+            at = dirty.end;
+            // Of a page that is in part somebody else's, or locked, the system takes nothing.
+            let whole = align_up(dirty.start, page)..align_down(dirty.end, page);
+            // SAFETY: slices that are nobody's while they are taken out, and memory, since they are dirty.
+            let gone = !whole.is_empty()
+                && unsafe { self.range.decommit(self.data + whole.start * SLICE, self.data + whole.end * SLICE) };
+            if gone {
+                self.tables.set_clean(whole.clone());
             }
-            self.runs.lock().give(&self.tables, start, len, now, kept);
-            if kept {
-                return; // it would be found again for ever
+            if !gone || whole != dirty {
+                used = Used::Stuck;
             }
         }
+        self.runs.lock().give(&self.tables, start, len, now, used);
+        Some(len)
     }
 
     /// Gives back all that is not in use.
@@ -898,14 +979,16 @@ impl Engine {
             self.empty_magazines(cache, false);
         }
         self.release_depots();
-        self.purge(0);
+        self.purge();
     }
 
-    /// The bytes that the longest request which could be met would have.
+    /// The bytes that the longest request which could be met would have, without what magazines hold.
     pub(crate) fn available(&self) -> usize {
-        let longest = self.runs.lock().longest(&self.tables) * SLICE;
-        let dirty = self.tables.dirty_slices.load(Relaxed) * SLICE;
-        longest.min(self.settings.limit.saturating_sub(dirty))
+        let unused = |class: Class| self.with_depot(class, |depot| depot.count_unused(&self.tables)) * class.slices();
+        let unused: usize = Class::all().map(unused).sum();
+        let runs = self.runs.lock();
+        let in_use = runs.in_use().saturating_sub(unused);
+        runs.longest(&self.tables).min((self.settings.limit / SLICE).saturating_sub(in_use)) * SLICE
     }
 
     /// The bytes of the heap's own range that are memory beside its slices.

@@ -1,6 +1,7 @@
 //! [`PinnedGlobal`]: a heap as the program's global allocator.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
 use super::cells;
@@ -52,16 +53,24 @@ impl PinnedGlobal {
     #[cold]
     #[inline(never)]
     fn make(&self) -> Option<&PinnedHeap> {
-        let heap = cells::put(core::mem::ManuallyDrop::new(PinnedHeap::try_new().ok()?))?.cast::<PinnedHeap>();
-        match self.heap.compare_exchange(null_mut(), heap.as_ptr(), AcqRel, Acquire) {
+        let cell = cells::put(MaybeUninit::<PinnedHeap>::uninit())?;
+        let Ok(heap) = PinnedHeap::try_new() else {
+            // SAFETY: nobody else has it.
+            unsafe { cells::give_back(cell) };
+            return None;
+        };
+        let cell = cell.cast::<PinnedHeap>();
+        // SAFETY: a cell for a heap, which nobody else has.
+        unsafe { cell.write(heap) };
+        match self.heap.compare_exchange(null_mut(), cell.as_ptr(), AcqRel, Acquire) {
             // SAFETY: just made, and never dropped now.
-            Ok(_) => Some(unsafe { heap.as_ref() }),
+            Ok(_) => Some(unsafe { cell.as_ref() }),
             // Another thread was first.
             Err(first) => {
                 // SAFETY: ours is known to nobody; the other's is as above.
                 unsafe {
-                    heap.drop_in_place();
-                    cells::give_back(heap);
+                    cell.drop_in_place();
+                    cells::give_back(cell);
                     first.as_ref()
                 }
             }
@@ -101,7 +110,7 @@ unsafe impl GlobalAlloc for PinnedGlobal {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let (Some(heap), Some(block)) = (self.heap(), NonNull::new(block)) {
             // SAFETY: the caller's promise.
-            unsafe { heap.give(block, layout) };
+            unsafe { heap.give(heap.own(block), layout) };
         }
     }
 
@@ -109,6 +118,6 @@ unsafe impl GlobalAlloc for PinnedGlobal {
         let (Some(heap), Some(block)) = (self.heap(), NonNull::new(block)) else { return null_mut() };
         let Ok(new_layout) = Layout::from_size_align(new_size, layout.align()) else { return null_mut() };
         // SAFETY: the caller's promise: neither size is 0.
-        or_null(unsafe { heap.resize(block, layout, new_layout) })
+        or_null(unsafe { heap.resize(heap.own(block), layout, new_layout) })
     }
 }

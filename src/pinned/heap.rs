@@ -70,6 +70,8 @@ use crate::stats::AllocStats;
 /// ```
 pub struct PinnedHeap {
     key: Key,
+    /// Where its slices start: what blocks are derived from.
+    base: NonNull<u8>,
     engine: NonNull<Engine>,
     control: NonNull<Control>,
 }
@@ -119,16 +121,26 @@ impl PinnedHeap {
             unsafe { cells::give_back(control) };
             return Err(refused());
         };
-        Ok(Self { key: Key::new(NEXT_ID.fetch_add(1, Relaxed)), engine, control })
+        // SAFETY: just built.
+        let base = unsafe { engine.as_ref() }.tables.base();
+        Ok(Self { key: Key::new(NEXT_ID.fetch_add(1, Relaxed)), base, engine, control })
     }
 
-    #[inline(always)]
+    #[cfg(not(bhc_no_tls))]
     pub(super) fn key(&self) -> Key {
         self.key
     }
 
+    #[cfg(not(bhc_no_tls))]
     pub(super) fn control(&self) -> NonNull<Control> {
         self.control
+    }
+
+    /// The pointer to a block as the heap gave it. A `Box` or a reference that the caller's pointer went through may have narrowed what
+    /// it may be used for; regions are promised the pointer that they gave, global allocators and `Allocator`s are not.
+    #[inline(always)]
+    pub(super) fn own(&self, block: NonNull<u8>) -> NonNull<u8> {
+        self.base.with_addr(block.addr())
     }
 
     #[inline(always)]
@@ -172,7 +184,16 @@ impl PinnedHeap {
         }
         let block = match Class::of(layout) {
             Some(class) => {
-                let block = self.engine().alloc_small(self.cache(), class, layout.size());
+                let cache = self.cache();
+                // It may only have been in no slot.
+                // SAFETY: the calling thread's cache, see `cache`.
+                let block = match cache.and_then(|cache| unsafe { cache.pop(class) }.zip(Some(cache))) {
+                    Some((block, cache)) => {
+                        cache.tally.record_alloc(layout.size());
+                        Some(block)
+                    }
+                    None => self.engine().alloc_small(cache, class, layout.size()),
+                };
                 if let Some(block) = block {
                     // SAFETY: nobody has the block yet.
                     unsafe { poison::in_use(block, class.size()) };
@@ -250,7 +271,12 @@ impl PinnedHeap {
         match Class::of(layout) {
             Some(class) => {
                 self.poison(class, block);
-                self.engine().free_small(self.cache(), class, block, layout.size());
+                let cache = self.cache();
+                // SAFETY: the calling thread's cache, see `cache`.
+                match cache.filter(|cache| unsafe { cache.push(class, block) }) {
+                    Some(cache) => cache.tally.record_dealloc(layout.size()),
+                    None => self.engine().free_small(cache, class, block, layout.size()),
+                }
             }
             None => self.engine().free_large(self.cache(), block, layout.size()),
         }
@@ -384,7 +410,8 @@ impl PinnedHeap {
 
     /// Calls `each` with every live block, in the order of their addresses.
     ///
-    /// Exact while no other thread uses the heap; blocks that others allocate or free meanwhile may be told of or not.
+    /// Exact while no other thread uses the heap. Otherwise blocks that others allocate or free meanwhile may be told of or not,
+    /// and free blocks that they move may be told of.
     /// Takes the time of looking at every slice that is, and a lock for each span; `each` may use the heap. Calls on one heap wait
     /// for each other, so `each` must not call this.
     pub fn for_each_block(&self, each: impl FnMut(PinnedBlock)) {

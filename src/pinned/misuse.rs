@@ -7,7 +7,7 @@ use core::fmt;
 /// It is found when the block goes from a thread's magazine back to its span, some frees later (at once in a heap
 /// [without thread caches](super::PinnedHeapBuilder::thread_caches), and for blocks above 64 KiB). What the heap does then
 /// is the [policy](super::PinnedHeapBuilder::on_misuse): by default it prints this and aborts. If the policy returns, the free is
-/// left undone, and nothing else is harmed; the statistics have counted it, if it was of a small block.
+/// left undone, and nothing else is harmed; but the statistics have counted it, if it went through a thread's magazine.
 ///
 /// What was wrong may have done harm before it is found: a block that was freed twice may have been given to two owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

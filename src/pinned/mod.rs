@@ -20,6 +20,8 @@
 //! | `report` | usage, classes, live blocks, leaks |
 //! | `builder`, `heap`, `global`, `allocator` | what users see; the fast paths are in `heap` |
 
+#![cfg_attr(bhc_no_tls, allow(dead_code, reason = "without thread-locals there are no thread caches"))]
+
 #[cfg(feature = "allocator-api2")]
 mod allocator;
 mod builder;

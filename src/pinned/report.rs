@@ -30,13 +30,14 @@ pub struct PinnedUsage {
     /// How many threads have had a cache at once, at most.
     pub thread_caches: usize,
     /// How far [`peak_usage`](crate::AllocStats::peak_usage) may be from the truth, in bytes: what threads may have moved without
-    /// telling each other. 0 if there was never more than one at once.
+    /// telling each other. 0 if there was never more than one at once, threads without a cache included.
     pub peak_error_bound: usize,
 }
 
 impl PinnedUsage {
     pub(super) fn of(engine: &Engine) -> Self {
         let thread_caches = engine.all_caches().count();
+        let tallies = thread_caches + usize::from(engine.shared_used.load(Relaxed));
         Self {
             reserved: engine.reserved(),
             committed: engine.tables.dirty_slices.load(Relaxed) * SLICE,
@@ -44,7 +45,7 @@ impl PinnedUsage {
             overhead: engine.overhead(),
             segments: engine.segments().count(),
             thread_caches,
-            peak_error_bound: thread_caches.saturating_sub(1) * UNTOLD,
+            peak_error_bound: if tallies > 1 { tallies * UNTOLD } else { 0 },
         }
     }
 }
@@ -110,11 +111,13 @@ impl ClassTable {
             }
             Run::Span(class) => {
                 let usage = &mut table.classes[class.index()];
-                let head = engine.tables.head(start);
-                let never_out = class.blocks() - head.fresh.load(Relaxed) as usize;
+                let out = engine.with_depot(class, |_| {
+                    let head = engine.tables.head(start);
+                    head.fresh.load(Relaxed).saturating_sub(head.free.load(Relaxed)) as usize
+                });
                 usage.spans += 1;
                 usage.capacity += class.blocks();
-                usage.free += head.free.load(Relaxed) as usize + never_out;
+                usage.free += class.blocks().saturating_sub(out);
                 usage.bytes += class.slices() * SLICE;
             }
         });
@@ -261,7 +264,7 @@ pub(super) fn locate(engine: &Engine, address: usize) -> Option<(Segment, usize)
 
 /// The live blocks of a [`PinnedHeap`](super::PinnedHeap) that is being dropped.
 ///
-/// Printed it is a line, and the first few blocks with the beginning of their contents' addresses.
+/// Printed it is a line: the numbers, and where the first few blocks are.
 #[derive(Clone, Copy)]
 pub struct LeakReport<'h> {
     engine: &'h Engine,
@@ -272,7 +275,7 @@ pub struct LeakReport<'h> {
 }
 
 impl LeakReport<'_> {
-    /// Calls `each` with every one of them.
+    /// Calls `each` with every one of them, in the order of their addresses. `each` must not call this.
     pub fn for_each_block(&self, each: impl FnMut(PinnedBlock)) {
         for_each_block(self.engine, each);
     }
@@ -308,7 +311,7 @@ pub(super) fn complain(report: &LeakReport<'_>) {
 
 /// Reports live blocks, if there are any, of a heap that nobody uses any more.
 pub(super) fn leaks(engine: &Engine) {
-    if engine.stats().current_live == 0 {
+    if engine.stats().current_live == 0 && !engine.misused.load(Relaxed) {
         return; // a walk would touch the tables
     }
     let mut blocks = 0;

@@ -73,8 +73,11 @@ pub(crate) struct Head {
     pub(crate) previous: AtomicU32,
     /// Free run: when it became free, in milliseconds of the heap's clock.
     pub(crate) stamp: AtomicU32,
-    /// Free run: 1 if some of its slices may be dirty. Span: 1 if some were when it was made.
+    /// Free run: a [`Used`](super::runs::Used). Span: 1 if some of its slices may have been dirty when it was made.
     pub(crate) used: AtomicU32,
+    /// Free run that can go back to the system: its neighbours by age.
+    pub(crate) older: AtomicU32,
+    pub(crate) newer: AtomicU32,
     /// Span: how many of its blocks have ever been out; the rest has never been written by anybody who got one.
     pub(crate) fresh: AtomicU32,
     /// Span: how many of those are free.
@@ -164,6 +167,8 @@ impl Tables {
     /// `start` is the start of a range that lives as long as the tables are used, in which the plan's bytes, made for that many
     /// slices, are zeros where they are memory. They are used only where they are memory.
     pub(crate) unsafe fn new(start: NonNull<u8>, plan: &Plan, slices: usize, base: NonNull<u8>) -> Self {
+        // Numbers of slices are `u32`, and so are their lengths.
+        assert!(slices < NONE as usize, "more slices than can be told apart");
         // SAFETY: the caller's promise: room for so many elements, of which zeros are values. Tables start at multiples of
         // their elements' alignment, as the range does and all lengths before are.
         unsafe {

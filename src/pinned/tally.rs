@@ -18,7 +18,8 @@
 //! # Note: the peak
 //! It is about all threads at one moment, and they meet at folds only. With one thread it is exact: a fold gives it the
 //! distance to the peak as `room`, and what it then goes `over` is added. With more, each other thread can hide what
-//! it moved since its last fold: a magazine of each class, [`UNTOLD`] bytes, at most.
+//! it moved since its last fold: a magazine of each class and some changes of size, [`UNTOLD`] bytes, at most. So can the one
+//! that folds, as its own highest moment need not have been that of the others.
 //!
 //! Invariants:
 //! * T1. One thread at a time writes a tally: the one that has its cache, or the lock.
@@ -39,9 +40,12 @@ const MOST_ROOM: u64 = 1 << 45;
 const _: () =
     assert!((LARGEST as u64) << (64 - COUNT) < 1 << COUNT, "the bytes of 2^23 blocks do not reach their count");
 
-/// What one thread can hide from the peak, in bytes: of each class a magazine.
+/// How much changes of size may add to what a thread hides from the peak, in bytes.
+const MOST_HIDDEN: usize = 64 << 10;
+
+/// What one thread can hide from the peak, in bytes: of each class a magazine, and changes of size.
 pub(crate) const UNTOLD: usize = {
-    let (mut sum, mut index) = (0, 0);
+    let (mut sum, mut index) = (MOST_HIDDEN + LARGEST, 0);
     while let Some(class) = Class::from_index(index) {
         sum += class.capacity() * class.size();
         index += 1;
@@ -74,10 +78,14 @@ impl Level {
         (peak.cast_signed() - now.max(0)).cast_unsigned()
     }
 
-    /// The peak, as far as folds have told, or as a tally has brought it `rise` higher since.
-    fn peak(&self, rise: u64) -> u64 {
-        let live = self.live.load(Relaxed).wrapping_add(rise).cast_signed().max(0).cast_unsigned();
-        self.peak.load(Relaxed).max(if rise > 0 { live } else { 0 })
+    /// What lives, as far as folds have told.
+    pub(crate) fn told(&self) -> u64 {
+        self.live.load(Relaxed)
+    }
+
+    /// The peak, which is not less than `at_least`. It never falls.
+    fn peak(&self, at_least: u64) -> u64 {
+        self.peak.fetch_max(at_least, Relaxed).max(at_least)
     }
 }
 
@@ -93,9 +101,8 @@ pub(crate) struct Tally {
     version: AtomicUsize,
     allocations: AtomicU64,
     allocated: AtomicU64,
-    /// Blocks and bytes, allocated less freed, to the last fold; modulo 2^64, as a thread may free what others allocated.
+    /// Blocks allocated less those freed, to the last fold; modulo 2^64, as a thread may free what others allocated.
     live_blocks: AtomicU64,
-    live: AtomicU64,
 }
 
 /// What a tally says.
@@ -104,7 +111,8 @@ pub(crate) struct Counts {
     allocations: u64,
     allocated: u64,
     live_blocks: u64,
-    live: u64,
+    /// Bytes allocated less those freed of which the level has not been told.
+    untold: u64,
     /// How far the level has been above its last value, of which it does not know yet.
     rise: u64,
 }
@@ -134,7 +142,6 @@ impl Tally {
                 allocations: AtomicU64::new(0),
                 allocated: AtomicU64::new(0),
                 live_blocks: AtomicU64::new(0),
-                live: AtomicU64::new(0),
             }
         }
     }
@@ -158,6 +165,13 @@ impl Tally {
     pub(crate) fn record_realloc(&self, old_size: usize, new_size: usize) {
         self.count(new_size);
         self.take_room((new_size as u64).wrapping_sub(old_size as u64) << BLOCKS);
+    }
+
+    /// Whether so much has changed since the last fold that there should be one.
+    pub(crate) fn hides_much(&self) -> bool {
+        let highest = self.lent.load(Relaxed).wrapping_add(self.over.load(Relaxed));
+        let change = highest.wrapping_sub(self.room.load(Relaxed) >> BLOCKS);
+        change.cast_signed().unsigned_abs() > MOST_HIDDEN as u64
     }
 
     #[inline(always)]
@@ -237,7 +251,6 @@ impl Tally {
             self.lent.store(lent, Relaxed);
             self.over.store(0, Relaxed);
             self.room.store(lent << BLOCKS | NO_BLOCKS, Relaxed);
-            add(&self.live, change);
             let came = u64::from(new_size != 0).wrapping_sub(u64::from(old_size != 0));
             add(&self.live_blocks, blocks.wrapping_add(came));
             if new_size != 0 {
@@ -260,7 +273,7 @@ impl Tally {
                     .live_blocks
                     .load(Relaxed)
                     .wrapping_add((room & ((1 << BLOCKS) - 1)).wrapping_sub(NO_BLOCKS)),
-                live: self.live.load(Relaxed).wrapping_add(highest.wrapping_sub(room >> BLOCKS)),
+                untold: highest.wrapping_sub(room >> BLOCKS),
                 rise: self.rise(),
             };
             crate::sync::fence(Acquire);
@@ -283,22 +296,24 @@ impl Counts {
         self.allocations += other.allocations;
         self.allocated += other.allocated;
         self.live_blocks = self.live_blocks.wrapping_add(other.live_blocks);
-        self.live = self.live.wrapping_add(other.live);
+        self.untold = self.untold.wrapping_add(other.untold);
         self.rise = self.rise.max(other.rise);
     }
 
-    /// The statistics of a heap of which these are the sums. What lives is never below zero, though a thread may have been
-    /// seen to free what another had not been seen to allocate.
-    pub(crate) fn stats(self, level: &Level, failed_allocations: usize) -> AllocStats {
-        let live = (self.live.cast_signed().max(0) as u64).min(self.allocated);
-        let live_blocks = (self.live_blocks.cast_signed().max(0) as u64).min(self.allocations);
+    /// The statistics of a heap of which these are the sums; `told` is what its level said *before* they were read. So what
+    /// happens while they are read makes what lives wrong by no more than is untold, and never less than zero.
+    pub(crate) fn stats(self, level: &Level, told: u64, failed_allocations: usize) -> AllocStats {
+        let above = |change: u64| told.wrapping_add(change).cast_signed().max(0).cast_unsigned();
+        let live = above(self.untold).min(self.allocated);
+        let live_blocks = self.live_blocks.cast_signed().max(0).cast_unsigned().min(self.allocations);
+        let risen = if self.rise > 0 { above(self.rise) } else { 0 };
         AllocStats {
             total_allocated: self.allocated as usize,
             total_deallocated: (self.allocated - live) as usize,
             current_live: live as usize,
             allocation_count: self.allocations as usize,
             deallocation_count: (self.allocations - live_blocks) as usize,
-            peak_usage: level.peak(self.rise).max(live) as usize,
+            peak_usage: level.peak(risen.max(live)) as usize,
             failed_allocations,
         }
     }

@@ -12,35 +12,12 @@
 use core::ptr::NonNull;
 
 use super::cache::Cache;
-use super::control::Control;
-use super::engine::Engine;
 use super::heap::PinnedHeap;
-
-/// How many slots a thread has.
-pub(super) const SLOTS: usize = 8;
-
-/// What [`cache`] needs to know of a heap.
-#[derive(Clone, Copy)]
-pub(super) struct Key {
-    /// Never 0, never used twice.
-    id: u64,
-    /// Where the heap's slot is, in bytes from the first.
-    slot: usize,
-}
-
-impl Key {
-    #[cfg(not(bhc_no_tls))]
-    pub(super) fn new(id: u64) -> Self {
-        Self { id, slot: id as usize % SLOTS * size_of::<Slot>() }
-    }
-    #[cfg(bhc_no_tls)]
-    pub(super) fn new(id: u64) -> Self {
-        Self { id, slot: 0 }
-    }
-}
 
 #[cfg(not(bhc_no_tls))]
 pub(super) use with_thread_locals::*;
+#[cfg(bhc_no_tls)]
+pub(super) use without_thread_locals::*;
 
 #[cfg(not(bhc_no_tls))]
 mod with_thread_locals {
@@ -49,9 +26,29 @@ mod with_thread_locals {
     use std::thread_local;
 
     use super::super::cells;
+    use super::super::control::Control;
+    use super::super::engine::Engine;
     use super::*;
 
-    pub(super) struct Slot {
+    /// How many slots a thread has.
+    const SLOTS: usize = 32;
+
+    /// What [`cache`] needs to know of a heap.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Key {
+        /// Never 0, never used twice.
+        id: u64,
+        /// Where the heap's slot is, in bytes from the first.
+        slot: usize,
+    }
+
+    impl Key {
+        pub(crate) fn new(id: u64) -> Self {
+            Self { id, slot: id as usize % SLOTS * size_of::<Slot>() }
+        }
+    }
+
+    struct Slot {
         id: Cell<u64>,
         cache: Cell<*mut Cache>,
     }
@@ -113,15 +110,22 @@ mod with_thread_locals {
             self.0.set(kept);
         }
 
+        /// The cache in the heap of that id. Its note is the first of the list then: whoever has more heaps than slots may
+        /// well come to few of them in turn.
         fn find(&self, id: u64) -> Option<NonNull<Cache>> {
-            let mut at = self.0.get();
-            while let Some(note) = at {
-                // SAFETY: as above.
-                let note = unsafe { note.as_ref() };
-                if note.id == id {
-                    return Some(note.cache);
+            let (mut before, mut at) = (None::<NonNull<Note>>, self.0.get());
+            while let Some(mut note) = at {
+                // SAFETY: as above; `before` is another note than this.
+                unsafe {
+                    if note.as_ref().id == id {
+                        if let Some(mut before) = before {
+                            before.as_mut().next = note.as_ref().next;
+                            note.as_mut().next = self.0.replace(Some(note));
+                        }
+                        return Some(note.as_ref().cache);
+                    }
+                    (before, at) = (at, note.as_ref().next);
                 }
-                at = note.next;
             }
             None
         }
@@ -191,14 +195,22 @@ mod with_thread_locals {
 mod without_thread_locals {
     use super::*;
 
+    #[derive(Clone, Copy)]
+    pub(crate) struct Key;
+
+    impl Key {
+        pub(crate) fn new(_: u64) -> Self {
+            Self
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn cache(_: Key) -> Option<NonNull<Cache>> {
         None
     }
 
+    #[inline(always)]
     pub(crate) fn find_cache(_: &PinnedHeap) -> Option<NonNull<Cache>> {
         None
     }
 }
-#[cfg(bhc_no_tls)]
-pub(super) use without_thread_locals::*;
