@@ -1,7 +1,7 @@
 //! Phase 2: a file's bytes, in page-aligned memory, by direct IO where the file system can.
 //!
 //! The memory is the caller's choice: `place` is where file bytes go, one buffer at a time, given back as soon as the
-//! words are counted. Direct IO wants memory that is aligned and does not move: this is what the pinned heap is for.
+//! words are counted. Direct IO wants memory that is aligned and does not move: that is what the Pinned Heap is for.
 
 use std::path::{Path, PathBuf};
 

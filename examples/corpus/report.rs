@@ -205,13 +205,13 @@ impl Report {
     fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\nMemory, by region")?;
         let titles = ["allocated", "freed", "live", "peak", "allocations", "frees", "failed"];
-        write!(out, "  {:<8}", "")?;
+        write!(out, "  {:<10}", "")?;
         for title in titles {
             write!(out, "{title:>12}")?;
         }
         writeln!(out)?;
         for (region, stats) in &self.regions {
-            write!(out, "  {region:<8}")?;
+            write!(out, "  {region:<10}")?;
             for bytes in [stats.total_allocated, stats.total_deallocated, stats.current_live, stats.peak_usage] {
                 write!(out, "{:>12}", Bytes(bytes as u64))?;
             }

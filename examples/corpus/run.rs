@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bhc_rts_alloc::{Align, AllocError, AllocResult, HotArena, MemoryRegion, PageAlign, Place, SimdLevel, System};
+use bhc_rts_alloc::{
+    Align, AllocError, AllocResult, HotArena, MemoryRegion, PageAlign, PinnedHeap, Place, SimdLevel, System,
+};
 
 use super::compare::{self, Pair, Top};
-use super::options::Options;
+use super::options::{Limits, Options};
 use super::read::{self, Reads, Skip, Skipped};
 use super::report::{Report, SimilarPair, printable, relative};
 use super::vectors::{self, Bag, TermIndex, Vector};
@@ -53,7 +55,8 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
     // Where memory comes from, for each of the three kinds of use there are. File bytes live from a read to the end of
     // counting words and want to be pinned for the device; vectors live as long as the job; temporaries of the kernels
     // live as long as a block of pairs, which is a scope of the arena. (The words themselves are in `TermIndex`.)
-    let file_bytes = Place::<PageAlign>::new();
+    let pinned = PinnedHeap::builder().limit(pinned_bytes(&options.limits)).try_build()?;
+    let file_bytes = Place::<PageAlign>::new().within(&pinned);
     let vector_memory = Place::<Align<64>>::new();
     let mut temporaries = HotArena::<Align<64>>::default();
 
@@ -103,11 +106,18 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         refused_words: index.refused(),
         level,
         phases,
-        regions: vec![("System", System.stats()), ("HotArena", temporaries.stats())],
+        regions: vec![("PinnedHeap", pinned.stats()), ("System", System.stats()), ("HotArena", temporaries.stats())],
     };
     report.write(out)?;
     out.flush()?;
     Ok(report)
+}
+
+/// The most memory that file bytes may take: a file, and what the heap keeps of those before it. A file that has grown since it
+/// was looked at does not fit, and cannot be read.
+fn pinned_bytes(limits: &Limits) -> usize {
+    const KEPT: usize = 16 << 20;
+    usize::try_from(limits.file_bytes).unwrap_or(usize::MAX).saturating_add(KEPT)
 }
 
 /// The texts read so far. Those with the same words are one document, known by the first of its paths.

@@ -2,8 +2,8 @@
 //!
 //! Each thread has a few [`Slot`]s, at which heaps look by their number: a slot that has the heap's id has the thread's cache in
 //! it. Ids are never used twice, so a slot of a heap that was dropped is never mistaken for another's, and nobody has to
-//! look for such slots. What a slot does not have stands in the thread's list of [`Note`]s, one for each heap that it has a
-//! cache in. When the thread ends, the list's destructor gives the caches back.
+//! look for such slots. What a slot does not have stands in its list of notes, one for each heap that the thread has a cache
+//! in and that looks there. When the thread ends, the destructor of the lists gives the caches back.
 //!
 //! Slots need no destructor, so that finding one is one comparison, at any time. In the destructors of other thread-locals
 //! that run after ours there are no caches any more, and heaps take and give each block under the lock of its class; as they do
@@ -56,7 +56,7 @@ mod with_thread_locals {
     thread_local! {
         static HERE: [Slot; SLOTS] =
             const { [const { Slot { id: Cell::new(0), cache: Cell::new(null_mut()) } }; SLOTS] };
-        static NOTES: Notes = const { Notes(Cell::new(None)) };
+        static NOTES: Notes = const { Notes([const { Cell::new(None) }; SLOTS]) };
     }
 
     /// The calling thread's cache in the heap of that key, if a slot has it.
@@ -82,12 +82,13 @@ mod with_thread_locals {
 
     const _: () = assert!(size_of::<Note>() <= 64);
 
-    struct Notes(Cell<Option<NonNull<Note>>>);
+    /// The notes of a thread: a list for each slot, of the heaps that look there.
+    struct Notes([Cell<Option<NonNull<Note>>>; SLOTS]);
 
     impl Notes {
-        /// Takes notes off the list that `is_old` says so of. `last` is called with each before.
-        fn sweep(&self, is_old: impl Fn(&Note) -> bool, last: impl Fn(&Note)) {
-            let (mut rest, mut kept) = (self.0.take(), None);
+        /// Takes notes off a list that `is_old` says so of. `last` is called with each before.
+        fn sweep(list: &Cell<Option<NonNull<Note>>>, is_old: impl Fn(&Note) -> bool, last: impl Fn(&Note)) {
+            let (mut rest, mut kept) = (list.take(), None);
             while let Some(mut note) = rest {
                 // SAFETY: notes on the list are alive, and the list is this thread's.
                 let this = unsafe { note.as_mut() };
@@ -107,20 +108,20 @@ mod with_thread_locals {
                     kept = Some(note);
                 }
             }
-            self.0.set(kept);
+            list.set(kept);
         }
 
         /// The cache in the heap of that id. Its note is the first of the list then: whoever has more heaps than slots may
         /// well come to few of them in turn.
-        fn find(&self, id: u64) -> Option<NonNull<Cache>> {
-            let (mut before, mut at) = (None::<NonNull<Note>>, self.0.get());
+        fn find(list: &Cell<Option<NonNull<Note>>>, id: u64) -> Option<NonNull<Cache>> {
+            let (mut before, mut at) = (None::<NonNull<Note>>, list.get());
             while let Some(mut note) = at {
                 // SAFETY: as above; `before` is another note than this.
                 unsafe {
                     if note.as_ref().id == id {
                         if let Some(mut before) = before {
                             before.as_mut().next = note.as_ref().next;
-                            note.as_mut().next = self.0.replace(Some(note));
+                            note.as_mut().next = list.replace(Some(note));
                         }
                         return Some(note.as_ref().cache);
                     }
@@ -134,19 +135,17 @@ mod with_thread_locals {
     impl Drop for Notes {
         fn drop(&mut self) {
             HERE.with(|slots| slots.iter().for_each(|slot| slot.id.set(0)));
-            self.sweep(
-                |_| true,
-                |note| {
-                    // SAFETY: the note holds the control block; while the heap is pinned its engine and caches are there, and the
-                    // cache is this thread's.
-                    unsafe {
-                        if note.control.as_ref().pin() {
-                            note.engine.as_ref().retire(note.cache.as_ref());
-                            note.control.as_ref().unpin();
-                        }
+            let hand_back = |note: &Note| {
+                // SAFETY: the note holds the control block; while the heap is pinned its engine and caches are there, and the
+                // cache is this thread's.
+                unsafe {
+                    if note.control.as_ref().pin() {
+                        note.engine.as_ref().retire(note.cache.as_ref());
+                        note.control.as_ref().unpin();
                     }
-                },
-            );
+                }
+            };
+            self.0.iter().for_each(|list| Self::sweep(list, |_| true, hand_back));
         }
     }
 
@@ -159,27 +158,32 @@ mod with_thread_locals {
         if !engine.settings.caches {
             return None;
         }
-        let cache = NOTES.try_with(|notes| notes.find(key.id).or_else(|| enter(notes, heap))).ok().flatten()?;
+        let slot = key.slot / size_of::<Slot>();
+        let in_list = |notes: &Notes| {
+            let list = &notes.0[slot];
+            Notes::find(list, key.id).or_else(|| enter(list, heap))
+        };
+        let cache = NOTES.try_with(in_list).ok().flatten()?;
         HERE.with(|slots| {
-            let slot = &slots[key.slot / size_of::<Slot>()];
+            let slot = &slots[slot];
             slot.id.set(key.id);
             slot.cache.set(cache.as_ptr());
         });
         Some(cache)
     }
 
-    fn enter(notes: &Notes, heap: &PinnedHeap) -> Option<NonNull<Cache>> {
+    fn enter(list: &Cell<Option<NonNull<Note>>>, heap: &PinnedHeap) -> Option<NonNull<Cache>> {
         // A thread that outlives many heaps does not keep notes of them all.
         // SAFETY: the note holds the control block.
-        notes.sweep(|note| unsafe { note.control.as_ref() }.is_closed(), |_| ());
+        Notes::sweep(list, |note| unsafe { note.control.as_ref() }.is_closed(), |_| ());
         let cache = heap.engine().claim_cache()?;
         let (control, engine) = (heap.control(), NonNull::from(heap.engine()));
-        let note = Note { id: heap.key().id, cache, engine, control, next: notes.0.get() };
+        let note = Note { id: heap.key().id, cache, engine, control, next: list.get() };
         match cells::put(note) {
             Some(note) => {
                 // SAFETY: the heap holds it.
                 unsafe { control.as_ref() }.hold();
-                notes.0.set(Some(note));
+                list.set(Some(note));
                 Some(cache)
             }
             None => {

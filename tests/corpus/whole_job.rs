@@ -11,10 +11,11 @@ use crate::corpus::options::{Limits, Options};
 use crate::corpus::read::{self, Skip};
 use crate::corpus::report::Report;
 use crate::corpus::run::{RunError, run};
+use crate::region::Audit;
 use crate::similarity::temporaries_of;
 use crate::skip;
 use bhc_rts_alloc::os::fault;
-use bhc_rts_alloc::{AllocError, AllocStats, FileError, PageAlign, Place};
+use bhc_rts_alloc::{AllocError, AllocStats, FileError, MemoryRegion, PageAlign, PinnedHeap, Place};
 
 /// A folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -357,6 +358,83 @@ fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
     }
 }
 
+/// What a region counts that gives each of these files a block, and has it back before the next.
+fn one_after_the_other<'p>(paths: impl Iterator<Item = &'p Path>) -> AllocStats {
+    let audit = Audit::new();
+    for path in paths {
+        drop(read::read(Place::<PageAlign>::new().within(&audit), path).expect("a file"));
+    }
+    audit.expect_empty();
+    audit.stats()
+}
+
+#[test]
+fn file_bytes_are_the_pinned_heaps_and_are_freed_before_the_next_file() {
+    let large = b"words of a larger file ".repeat(100_000);
+    let texts: Vec<String> = (0..40).map(|n| format!("common word{n} ").repeat(n * n)).collect();
+    let names: Vec<String> = (0..40).map(|n| format!("{n:02}")).collect();
+    let mut files: Vec<(&str, &[u8])> =
+        names.iter().zip(&texts).map(|(name, text)| (&name[..], text.as_bytes())).collect();
+    // What turns out not to be text has been read too; what is empty has not.
+    files.extend([("binary", &b"a \0 byte"[..]), ("latin1", b"w\xf6rter"), ("large", &large)]);
+    let folder = folder(&files);
+    let (report, text) = report_on(folder.path());
+    assert_eq!(report.reads.files(), 42, "all but the empty one");
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.path().join(name)).collect();
+    let read = || paths.iter().map(PathBuf::as_path).filter(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0));
+    let pinned = region(&report, "PinnedHeap");
+    assert_eq!(pinned, one_after_the_other(read()));
+    assert_eq!((pinned.allocation_count, pinned.deallocation_count, pinned.current_live), (42, 42, 0));
+    let largest = one_after_the_other(read().filter(|path| path.ends_with("large")));
+    assert_eq!(pinned.peak_usage, largest.peak_usage, "never two files at once");
+    let rows: Vec<&str> = text.split("\nMemory, by region\n").nth(1).expect("the table").lines().collect();
+    let names: Vec<&str> = rows.iter().filter_map(|row| row.split_whitespace().next()).collect();
+    assert_eq!(names, ["allocated", "PinnedHeap", "System", "HotArena"]);
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+}
+
+#[test]
+fn a_file_that_has_grown_beyond_its_limit_is_one_that_cannot_be_read() {
+    // Without a length that it tells, as one that grows for ever.
+    let endless = Path::new("/dev/zero");
+    if !cfg!(unix) {
+        return skip("a file without an end", "there is none here");
+    }
+    let heap = PinnedHeap::builder().limit(16 << 20).build();
+    let kept = Place::<PageAlign>::new().within(&heap).filled(5000, 7u8);
+    let error = read::read(Place::new().within(&heap), endless).expect_err("more than there is");
+    assert!(matches!(error, FileError::Memory(AllocError::OutOfMemory { .. })), "{error:?}");
+    assert!(kept.iter().all(|byte| *byte == 7));
+    let (stats, usage) = (heap.stats(), heap.usage());
+    assert_eq!((stats.failed_allocations, stats.current_live), (1, kept.capacity()));
+    assert!(stats.peak_usage <= 16 << 20 && usage.committed <= 16 << 20, "{stats:?}, {usage:?}");
+}
+
+#[test]
+fn whichever_request_for_memory_fails_there_is_a_report_of_the_rest_or_an_error() {
+    let folder = folder_of(3);
+    let whole = report_on(folder.path()).0;
+    for n in 0.. {
+        let mut out = Vec::new();
+        let (result, made) = fault::fail_nth(n, || run(&Options::new(folder.path()), &mut out));
+        if made <= n {
+            assert_eq!(pairs(&result.expect("nothing failed")), pairs(&whole));
+            assert!(n > 10, "{n} requests");
+            return;
+        }
+        match result {
+            // A file, or what can be done without.
+            Ok(report) => {
+                let unread = report.skipped.count(Skip::Unreadable);
+                assert_eq!((report.texts + unread, report.looked_at), (3, 3));
+                assert_eq!(region(&report, "PinnedHeap").failed_allocations, unread, "request {n}");
+            }
+            Err(RunError::Memory(AllocError::OutOfMemory { .. })) => assert!(out.is_empty()),
+            Err(other) => panic!("request {n}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_its_own() {
     for documents in [1, 31, 32, 33, 70] {
@@ -369,8 +447,8 @@ fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_i
     }
     // 32 × 32, 32 × 1 and 1 × 1 sums of 4 bytes.
     let row = [
-        "  HotArena     4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
-        "  HotArena     0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
+        "  HotArena       4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
+        "  HotArena       0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
     ];
     let folder = folder_of(33);
     let (_, text) = report_on(folder.path());

@@ -5,10 +5,13 @@
 #[expect(dead_code, reason = "the models use a part")]
 mod stats;
 #[path = "../../../src/sync.rs"]
+#[expect(unused_imports, reason = "as above")]
 mod sync;
 
 #[path = "../../../src/system/ledger.rs"]
 mod ledger;
+
+mod pinned;
 
 mod tests {
     use loom::sync::Arc;
