@@ -55,7 +55,10 @@ const fn place_low(cursor: usize, limit: usize, size: usize, align: usize, unit:
 const fn place_anywhere(cursor: usize, limit: usize, size: usize, align: usize, unit: usize) -> Option<(usize, usize)> {
     let gap = cursor.wrapping_neg() & (align - 1);
     let needed = gap + align_up(size, unit);
-    if needed <= limit.saturating_sub(cursor) { Some((cursor + gap, cursor + needed)) } else { None }
+    match limit.checked_sub(cursor) {
+        Some(room) if needed <= room => Some((cursor + gap, cursor + needed)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn nothing_fits_under_a_limit_of_zero() {
-        for size in [1, 8, isize::MAX as usize] {
+        for size in [0, 1, 8, isize::MAX as usize] {
             assert_eq!(place_low(4096, 0, size, 1, 1), None);
             assert_eq!(place_anywhere(4096, 0, size, 1, 1), None);
         }

@@ -370,3 +370,154 @@ impl Runs {
         longest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::super::tables::TestTables;
+    use super::*;
+
+    const SLICES: usize = 1024;
+
+    /// All that R1 to R3 say, by looking at everything.
+    fn check(runs: &Runs, tables: &Tables, owned: &BTreeMap<usize, usize>) {
+        let (mut at, mut free, mut was_free) = (0, BTreeMap::new(), false);
+        while at < runs.top {
+            if let Some(len) = owned.get(&at) {
+                assert!(tables.entry(at) == Entry::Inside && tables.entry(at + len - 1) == Entry::Inside);
+                (at, was_free) = (at + len, false);
+                continue;
+            }
+            assert!(!was_free, "two free runs touch at {at}");
+            assert_eq!(tables.entry(at), Entry::Free, "{at} is nobody's");
+            let len = tables.head(at).len.load(Relaxed) as usize;
+            assert!(len > 0 && tables.entry(at + len - 1) == Entry::Free);
+            assert_eq!(tables.head(at + len - 1).len.load(Relaxed) as usize, len);
+            (1..len - usize::from(len > 1)).for_each(|inside| assert_eq!(tables.entry(at + inside), Entry::Inside));
+            free.insert(at, len);
+            (at, was_free) = (at + len, true);
+        }
+        assert_eq!(at, runs.top);
+        assert_eq!(runs.in_use(), owned.values().sum::<usize>());
+        let mut listed = BTreeMap::new();
+        runs.each(tables, 0, |run, len| assert_eq!(listed.insert(run, len), None));
+        assert_eq!(listed, free);
+        for (run, len) in &free {
+            assert!(runs.filled[list_of(*len) / 64] >> (list_of(*len) % 64) & 1 == 1, "{run}");
+        }
+        let returnable = free.keys().filter(|run| Used::of(tables.head(**run)) == Used::Returnable).count();
+        let (mut aged, mut older, mut at) = (0, NONE, runs.oldest);
+        while at != NONE {
+            let head = tables.head(at as usize);
+            assert_eq!(head.older.load(Relaxed), older);
+            assert!(
+                older == NONE
+                    || tables.head(older as usize).stamp.load(Relaxed) <= tables.head(at as usize).stamp.load(Relaxed)
+            );
+            (aged, older, at) = (aged + 1, at, head.newer.load(Relaxed));
+        }
+        assert_eq!((aged, runs.newest), (returnable, older));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Take { len: usize, align: u32, dirtiest: bool },
+        Give { which: usize, used: usize },
+        Extend { which: usize, more: usize },
+        Old { age: u32 },
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let len = prop_oneof![1..4usize, 1..80usize];
+        let step = prop_oneof![
+            4 => (len.clone(), 0..8u32, prop::bool::weighted(0.2))
+                .prop_map(|(len, align, dirtiest)| Step::Take { len, align, dirtiest }),
+            4 => (any::<usize>(), 0..3usize).prop_map(|(which, used)| Step::Give { which, used }),
+            1 => (any::<usize>(), len).prop_map(|(which, more)| Step::Extend { which, more }),
+            1 => (0..20u32).prop_map(|age| Step::Old { age }),
+        ];
+        prop::collection::vec(step, 1..120)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn runs_are_given_once_and_nothing_between_them_is_lost(steps in steps()) {
+            let tables = TestTables::new(SLICES);
+            let mut runs = Runs::new();
+            let mut owned = BTreeMap::new();
+            for (now, step) in steps.into_iter().enumerate() {
+                let now = now as u32;
+                let pick = |owned: &BTreeMap<usize, usize>, which: usize| {
+                    owned.iter().nth(which % owned.len().max(1)).map(|(run, len)| (*run, *len))
+                };
+                match step {
+                    Step::Take { len, align, dirtiest } => {
+                        let wish = Wish { len, align: 1 << align };
+                        let fits = |start: usize, end: usize| Runs::aligned(&tables, start, wish.align) + len <= end;
+                        let mut possible = fits(runs.last_free(&tables).unwrap_or(runs.top), SLICES);
+                        runs.each(&tables, 0, |run, free| possible |= fits(run, run + free));
+                        let taken = match dirtiest {
+                            true => runs.take_dirtiest(&tables, wish).or_else(|| runs.take(&tables, wish, |_| true)),
+                            false => runs.take(&tables, wish, |_| true),
+                        };
+                        assert_eq!(taken.is_some(), possible);
+                        if let Some(start) = taken {
+                            assert!((tables.base().addr().get() / SLICE + start).is_multiple_of(1 << align));
+                            owned.insert(start, len);
+                        }
+                    }
+                    Step::Give { which, used } => {
+                        if let Some((run, len)) = pick(&owned, which) {
+                            owned.remove(&run);
+                            runs.give(&tables, run, len, now, [Used::No, Used::Stuck, Used::Returnable][used]);
+                        }
+                    }
+                    Step::Extend { which, more } => {
+                        if let Some((run, len)) = pick(&owned, which) {
+                            let after = owned.range(run + 1..).next().map_or(SLICES, |(next, _)| *next);
+                            let extended = runs.extend(&tables, run, len, len + more, |_| true);
+                            assert_eq!(extended, run + len + more <= after);
+                            if extended {
+                                owned.insert(run, len + more);
+                            }
+                        }
+                    }
+                    Step::Old { age } => {
+                        if let Some((run, len)) = runs.take_old(&tables, now, age) {
+                            assert!(now - tables.head(run).stamp.load(Relaxed) >= age);
+                            runs.give(&tables, run, len, now, Used::No);
+                        }
+                    }
+                }
+                check(&runs, &tables, &owned);
+            }
+            for (run, len) in std::mem::take(&mut owned) {
+                runs.give(&tables, run, len, 1000, Used::No);
+            }
+            check(&runs, &tables, &owned);
+            assert_eq!(runs.longest(&tables), SLICES);
+        }
+    }
+
+    #[test]
+    fn a_run_is_as_old_as_the_longest_part_of_it() {
+        let tables = TestTables::new(SLICES);
+        let mut runs = Runs::new();
+        let mut take = |len| runs.take(&tables, Wish { len, align: 1 }, |_| true).unwrap();
+        let (long, short, other) = (take(10), take(2), take(5));
+        runs.give(&tables, long, 10, 100, Used::Returnable);
+        runs.give(&tables, other, 5, 200, Used::Returnable);
+        runs.give(&tables, short, 2, 300, Used::Returnable);
+        assert_eq!(runs.take_old(&tables, 199, 100), None);
+        assert_eq!(runs.take_old(&tables, 200, 100), Some((long, 17)));
+        // What was freed after the clock was read is not ancient.
+        runs.give(&tables, long, 17, 400, Used::Returnable);
+        assert_eq!(runs.take_old(&tables, 399, 1), None);
+    }
+}

@@ -310,3 +310,35 @@ impl Tables {
         self.dirty_slices.fetch_sub(cleaned, Relaxed);
     }
 }
+
+/// Tables in ordinary memory, for tests of what works on them. The slices are never touched, and are no memory.
+#[cfg(test)]
+pub(super) struct TestTables {
+    tables: Tables,
+    _memory: crate::os::range::Range,
+}
+
+#[cfg(test)]
+impl TestTables {
+    /// For `slices` slices, whole units.
+    pub(super) fn new(slices: usize) -> Self {
+        let plan = Plan::new(0, slices);
+        let base = plan.end().next_multiple_of(1 << 22);
+        let layout = core::alloc::Layout::from_size_align(base + slices * SLICE, 1 << 22).unwrap();
+        let memory = crate::os::range::Range::reserve(layout, crate::os::range::Source::NATIVE).unwrap();
+        assert!(memory.commit(0, plan.end()));
+        // SAFETY: the range has room for the tables, which are memory, and lives as long.
+        let tables = unsafe { Tables::new(memory.start(), &plan, slices, memory.start().add(base)) };
+        // SAFETY: all of them are memory.
+        unsafe { tables.set_ready(slices) };
+        Self { tables, _memory: memory }
+    }
+}
+
+#[cfg(test)]
+impl core::ops::Deref for TestTables {
+    type Target = Tables;
+    fn deref(&self) -> &Tables {
+        &self.tables
+    }
+}

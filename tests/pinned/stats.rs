@@ -333,3 +333,17 @@ fn t15_a_thread_without_a_cache_is_no_reason_for_the_peak_to_be_wrong() {
     let (peak, bound) = (heap.stats().peak_usage, heap.usage().peak_error_bound);
     assert!(peak.abs_diff(truth) <= bound, "{peak} for {truth}, give or take {bound}");
 }
+
+#[test]
+fn t15_what_an_ended_thread_left_is_not_hidden_from_the_peak() {
+    let heap = &PinnedHeap::new();
+    let small = layout(1000, 8);
+    drop(Filled::new(heap, small, 0)); // so that this thread does not go on with the other's counters
+    let left: Vec<_> = thread::scope(|threads| {
+        threads.spawn(|| (0..20).map(|seed| Filled::new(heap, small, seed)).collect()).join().unwrap()
+    });
+    let more: Vec<_> = (0..500).map(|seed| Filled::new(heap, small, seed as u8)).collect();
+    drop(more);
+    drop(left);
+    assert_eq!(heap.stats().peak_usage, 520 * 1000);
+}
