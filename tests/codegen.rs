@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 
 #[path = "codegen/arena.rs"]
 mod arena;
+#[path = "codegen/pinned.rs"]
+mod pinned;
 
 /// Says, past the capture of the test harness, that something was not tested.
 fn skip(why: &str) {

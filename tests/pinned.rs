@@ -12,6 +12,8 @@
 //! | `io_uring` | a device that has the segments registered writes to blocks, whatever the heap did before |
 //! | `observer` | who watches a heap's memory is told of it in time, and it stays where it is |
 //! | `collections` | hash tables, vectors and buffers live in a heap, whoever owns it and whichever thread they are on |
+//! | `model` | random programs, run by threads in turn, do what they do on a model |
+//! | `threads` | all of that holds for threads at once, and whenever one of them ends |
 //! | `poison` | memory that nobody has is noticed when it is used |
 
 #[path = "common/child.rs"]
@@ -23,6 +25,8 @@ mod contract;
 #[path = "buffer/vocabulary.rs"]
 #[allow(dead_code, reason = "a vocabulary: no test binary uses every word of it")]
 mod elements;
+#[path = "pinned/program.rs"]
+mod program;
 #[path = "common/region.rs"]
 mod region;
 #[path = "pinned/vocabulary.rs"]
@@ -47,9 +51,13 @@ mod io_uring;
 mod memory;
 #[path = "pinned/misuse.rs"]
 mod misuse;
+#[path = "pinned/model.rs"]
+mod model;
 #[path = "pinned/observer.rs"]
 mod observer;
 #[path = "pinned/poison.rs"]
 mod poison;
 #[path = "pinned/stats.rs"]
 mod stats;
+#[path = "pinned/threads.rs"]
+mod threads;

@@ -26,7 +26,9 @@ struct Program {
 impl<'a> Arbitrary<'a> for Program {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let strike = if u.ratio(1, 4)? { Some(choice(u)?) } else { None };
-        let mut ops = vec![Op::Make(make(u)?)];
+        // Now and then more heaps than a thread has slots for.
+        let first = if u.ratio(1, 16)? { 36 } else { 1 };
+        let mut ops = vec![Op::Make(make(u)?); first];
         while !u.is_empty() && ops.len() < STEPS {
             ops.push(op(u)?);
         }
@@ -98,7 +100,8 @@ fn op(u: &mut Unstructured<'_>) -> Result<Op> {
         17 => Op::Look,
         18 | 19 => Op::Fail(choice(u)? % 16),
         20..32 => Op::Alloc(choice(u)?, one_of(u, &HOW)?, size(u)?, align(u)?),
-        32..38 => Op::Several(choice(u)?, size(u)?, align(u)? % 7, choice(u)? + 1),
+        32 => Op::Each(choice(u)?),
+        33..38 => Op::Several(choice(u)?, size(u)?, align(u)? % 7, choice(u)? + 1),
         38..42 => Op::Dealloc(number(u)?),
         42..48 => Op::DeallocSeveral(number(u)?, 2 * choice(u)? + 1, choice(u)? % 4 + 1),
         48..55 => Op::Realloc(number(u)?, size(u)?),

@@ -405,7 +405,8 @@ fn a_wrong_free_is_found_when_so_much_is_freed_that_blocks_go_back() {
     // All that may be kept for reuse is.
     before.free(&heap, wrong.layout);
     if keeps_nothing(&heap) {
-        return after.free(&heap, wrong.layout);
+        after.free(&heap, wrong.layout);
+        return ground.expect_unharmed(&wrong);
     }
     wrong.free(&heap);
     assert_eq!(told.take(), []);

@@ -87,6 +87,7 @@ fn op(make: impl Strategy<Value = Make> + 'static) -> impl Strategy<Value = Op> 
         1 => (0..12usize).prop_map(Op::Fail),
         12 => (choice(), how, size(), align()).prop_map(|(heap, how, size, align)| Op::Alloc(heap, how, size, align)),
         8 => several.prop_map(|(heap, size, align, count)| Op::Several(heap, size, align, count)),
+        1 => (0..200usize).prop_map(Op::Each),
         6 => choice().prop_map(Op::Dealloc),
         8 => (choice(), 1..400usize, 1..4usize).prop_map(|(choice, count, step)| Op::DeallocSeveral(choice, count, step)),
         8 => (choice(), size()).prop_map(|(choice, size)| Op::Realloc(choice, size)),
@@ -99,7 +100,7 @@ fn op(make: impl Strategy<Value = Make> + 'static) -> impl Strategy<Value = Op> 
 
 /// Programs that begin with a heap or more, of which they make others too.
 fn program<S: Strategy<Value = Make> + 'static>(make: fn() -> S) -> impl Strategy<Value = Vec<Op>> {
-    let first = prop_oneof![6 => vec(make(), 1..3), 1 => vec(make(), 10..13)];
+    let first = prop_oneof![12 => vec(make(), 1..4), 1 => vec(make(), 34..40)];
     (first, vec(op(make()), 1..60)).prop_map(|(first, ops)| first.into_iter().map(Op::Make).chain(ops).collect())
 }
 

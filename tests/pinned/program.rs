@@ -97,6 +97,8 @@ pub enum Op {
     // Blocks, one and many.
     Alloc(usize, How, usize, u32),
     Several(usize, usize, u32, usize),
+    /// A block in each heap.
+    Each(usize),
     Dealloc(usize),
     /// So many blocks, from the chosen one on, each so many after the one before it.
     DeallocSeveral(usize, usize, usize),
@@ -107,8 +109,8 @@ pub enum Op {
     Buffer(usize, BufferAlign, usize, usize),
 }
 
-/// As many heaps as a thread has slots for, and more.
-const HEAPS: usize = 12;
+/// As many heaps as a thread has slots for, and some more.
+const HEAPS: usize = 40;
 /// As many threads.
 const THREADS: usize = 4;
 /// The blocks that a program has at once, at most.
@@ -119,7 +121,8 @@ const BUDGET: usize = 12 << 20;
 const WORD: usize = size_of::<u32>();
 /// What is larger is asked for to be refused.
 const EARNEST: usize = 1 << 40;
-/// The strongest alignment that a heap gives, in bytes.
+/// The strongest alignment of which a heap has any number of blocks, and that it gives at all, in bytes.
+const SURE_ALIGN: usize = 4 << 20;
 const MAX_ALIGN: usize = 1 << 30;
 
 /// Heaps, the model of them, and what is left of the program's means. It goes from thread to thread.
@@ -169,8 +172,7 @@ impl World {
     }
 
     /// Calls `body` with one of its requests failing, if it is the turn of one. Answers whether one did.
-    /// The heap of that id is the one that it is about.
-    fn with_failures<R>(&mut self, heap: Option<usize>, body: impl FnOnce(&mut Self) -> R) -> (R, bool) {
+    fn with_failures<R>(&mut self, body: impl FnOnce(&mut Self) -> R) -> (R, bool) {
         let nth = self.strike.unwrap_or(usize::MAX);
         let (result, made) = fault::fail_nth(nth, || body(self));
         self.requests += made;
@@ -178,7 +180,6 @@ impl World {
         self.strike = if struck { None } else { self.strike.map(|nth| nth - made) };
         if struck {
             self.model.saw("a request that failed on purpose");
-            heap.inspect(|heap| self.model.struck(*heap));
         }
         (result, struck)
     }
@@ -215,6 +216,13 @@ impl World {
                     }
                 }
             }
+            Op::Each(size) => {
+                let Some(layout) = layout(size, 0) else { return };
+                for choice in 0..self.model.heaps.len() {
+                    let heap = self.heap(choice);
+                    self.alloc(heap, How::Region, layout);
+                }
+            }
             Op::Dealloc(choice) => self.dealloc(choice, 1, 1),
             Op::DeallocSeveral(choice, count, step) => self.dealloc(choice, count, step.max(1)),
             Op::Realloc(choice, size) => {
@@ -222,7 +230,7 @@ impl World {
                 let Some(index) = self.model.pick(choice) else { return };
                 let block = self.model.blocks[index];
                 self.model.uses(block.heap);
-                let (answer, struck) = self.with_failures(Some(block.heap), |world| {
+                let (answer, struck) = self.with_failures(|world| {
                     // SAFETY: a live block with its layout; on `Ok` it leaves the books.
                     unsafe { world.model.heap(block.heap).region.realloc(block.ptr, block.layout, size) }
                 });
@@ -237,7 +245,7 @@ impl World {
                 let block = self.model.blocks[index];
                 let (old, Some(new)) = (block.layout, layout(size, align)) else { return };
                 self.model.uses(block.heap);
-                let (answer, struck) = self.with_failures(Some(block.heap), |world| {
+                let (answer, struck) = self.with_failures(|world| {
                     let region: &PinnedHeap = &world.model.heap(block.heap).region;
                     // SAFETY: as above; `grow` and `shrink` are told sizes in their order.
                     unsafe {
@@ -283,7 +291,7 @@ impl World {
         if self.model.heaps.len() == HEAPS {
             return;
         }
-        let (built, struck) = self.with_failures(None, |_| Heap::make(make));
+        let (built, struck) = self.with_failures(|_| Heap::make(make));
         match built {
             Ok(heap) => self.model.begin(heap),
             Err(error) => assert!(struck, "{make:?}: {error}"),
@@ -294,7 +302,7 @@ impl World {
     fn alloc(&mut self, heap: usize, how: How, layout: Layout) -> bool {
         let count_caches = |world: &Self| world.model.heap(heap).region.usage().thread_caches;
         let caches_before = self.model.has_no_caches().then(|| count_caches(self));
-        let (answer, struck) = self.with_failures(Some(heap), |world| {
+        let (answer, struck) = self.with_failures(|world| {
             let region: &PinnedHeap = &world.model.heap(heap).region;
             let dynamic: &dyn MemoryRegion = region;
             match how {
@@ -364,7 +372,7 @@ impl World {
             let Block { ptr, layout, heap, seed, .. } = self.model.blocks[index];
             Pattern::check(ptr, PinnedHeap::usable_size(layout), seed);
             self.model.uses(heap);
-            self.with_failures(Some(heap), |world| {
+            self.with_failures(|world| {
                 // SAFETY: a live block with its layout, which leaves the books.
                 unsafe { world.model.heap(heap).region.dealloc(ptr, layout) };
             });
@@ -379,7 +387,7 @@ impl World {
         let region = Arc::clone(&self.model.heap(heap).region);
         let ask = |bytes: usize| Layout::from_size_align(bytes, A::BYTES).expect("a small one");
         let rounded = |len: usize| (len * WORD).next_multiple_of(A::BYTES.min(PADDING_BLOCK));
-        let (made, struck) = self.with_failures(Some(heap), |_| region.try_alloc_buffer::<u32, A>(len));
+        let (made, struck) = self.with_failures(|_| region.try_alloc_buffer::<u32, A>(len));
         let mut buffer = match made {
             Ok(buffer) => buffer,
             Err(error) => {
@@ -391,7 +399,7 @@ impl World {
         for step in 0..3 {
             let wanted = if step == 1 { grown.max(len) } else { len };
             if step > 0 {
-                let (result, struck) = self.with_failures(Some(heap), |_| match step {
+                let (result, struck) = self.with_failures(|_| match step {
                     1 => buffer.try_reserve_exact(wanted - len).map_err(Some),
                     _ => {
                         buffer.shrink_to_fit(); // what is refused is not told

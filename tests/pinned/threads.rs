@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Barrier, Mutex, RwLock};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use bhc_rts_alloc::{AllocResult, AllocStats, LeakReport, MemoryRegion, PinnedHeap, RegionKind, System};
 
@@ -77,6 +77,14 @@ impl Held {
         // SAFETY: a live block with its layout, which is gone.
         unsafe { heap.dealloc(self.ptr, self.layout) };
     }
+}
+
+/// Waits for threads to their very end. A scope by itself waits for what they run only, while their caches may still be on the
+/// way back to the heap.
+fn join_all<'s, T>(threads: impl IntoIterator<Item = ScopedJoinHandle<'s, T>>) -> Vec<T> {
+    // All are started before the first is waited for.
+    let threads: Vec<_> = threads.into_iter().collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
 /// The heap is at rest: what it says of itself fits together, and these are the blocks that live.
@@ -181,7 +189,7 @@ fn contract_from_threads<'h>(heap: &'h PinnedHeap) {
         contract::a_failure_at_any_request_loses_nothing,
     ];
     let parts = thread::scope(|threads| {
-        let workers: [_; THREADS] = std::array::from_fn(|id| {
+        join_all((0..THREADS).map(|id| {
             threads.spawn(move || {
                 let part = Part { heap, stats: Cell::default() };
                 for turn in 0..promises.len() {
@@ -189,8 +197,7 @@ fn contract_from_threads<'h>(heap: &'h PinnedHeap) {
                 }
                 part.stats.get()
             })
-        });
-        workers.map(|worker| worker.join().unwrap())
+        }))
     });
     check_at_rest(heap, []);
     let stats = heap.stats();
@@ -246,7 +253,8 @@ fn random_programs_of_threads_at_once_are_counted_exactly_and_may_be_looked_at()
     let heap = &PinnedHeap::new();
     let stop = &AtomicBool::new(false);
     let left = thread::scope(|threads| {
-        let workers: [_; THREADS] = std::array::from_fn(|id| {
+        let looker = threads.spawn(|| look_meanwhile(heap, stop));
+        let left = join_all((0..THREADS).map(|id| {
             threads.spawn(move || {
                 let (mut random, mut held) = (Random(id as u64), Vec::new());
                 for _ in 0..20_000 {
@@ -271,9 +279,7 @@ fn random_programs_of_threads_at_once_are_counted_exactly_and_may_be_looked_at()
                 }
                 held
             })
-        });
-        let looker = threads.spawn(|| look_meanwhile(heap, stop));
-        let left = workers.map(|worker| worker.join().unwrap());
+        }));
         stop.store(true, SeqCst);
         looker.join().unwrap();
         left
@@ -294,16 +300,16 @@ fn blocks_that_other_threads_free_come_back_to_those_who_allocate() {
         let heap = &PinnedHeap::new();
         let batch = (1 << 17) / layout.size();
         thread::scope(|threads| {
-            for id in 0..PAIRS {
+            join_all((0..PAIRS).flat_map(|id| {
                 let (sender, receiver): (SyncSender<Vec<Held>>, Receiver<_>) = sync_channel(2);
-                threads.spawn(move || {
+                let producer = threads.spawn(move || {
                     for number in 0..BATCHES {
                         let blocks = (0..batch).map(|at| Held::new(heap, layout, id + number + at));
                         sender.send(blocks.collect()).unwrap();
                     }
                 });
-                threads.spawn(move || receiver.iter().flatten().for_each(|block| block.free(heap)));
-            }
+                [producer, threads.spawn(move || receiver.iter().flatten().for_each(|block| block.free(heap)))]
+            }));
         });
         check_at_rest(heap, []);
         let stats = heap.stats();
@@ -326,7 +332,7 @@ fn blocks_of_threads_that_died_keep_their_contents_and_are_freed_by_others() {
         let estate: Mutex<Vec<Held>> = Mutex::new(Vec::new());
         for generation in 0..12 {
             thread::scope(|threads| {
-                for id in 0..THREADS {
+                join_all((0..THREADS).map(|id| {
                     let estate = &estate;
                     threads.spawn(move || {
                         let mut random = Random((generation * THREADS + id) as u64);
@@ -343,8 +349,8 @@ fn blocks_of_threads_that_died_keep_their_contents_and_are_freed_by_others() {
                         // Some of its own are free already when it dies, in its magazines.
                         own.drain(..EACH / 4).for_each(|block| block.free(heap));
                         estate.lock().unwrap().append(&mut own);
-                    });
-                }
+                    })
+                }));
             });
             check_at_rest(heap, &*estate.lock().unwrap());
             assert!(heap.usage().thread_caches <= THREADS + 1, "caches of the dead are used again");
@@ -403,12 +409,12 @@ fn count_lost(report: &LeakReport<'_>) {
 fn threads_are_not_misled_by_slots_of_heaps_that_are_gone() {
     const THREADS: usize = 3;
     // More than a thread has slots for, so that heaps are in each other's way all the time.
-    const HEAPS: usize = 12;
+    const HEAPS: usize = 40;
     const STEPS: usize = 20_000;
     let make = || Arc::new(PinnedHeap::builder().on_leak(&count_lost).build());
     let heaps: &RwLock<[Arc<PinnedHeap>; HEAPS]> = &RwLock::new(std::array::from_fn(|_| make()));
     thread::scope(|threads| {
-        for id in 0..THREADS {
+        join_all((0..THREADS).map(|id| {
             threads.spawn(move || {
                 let (mut random, mut held) = (Random(1000 + id as u64), Vec::new());
                 for step in 0..STEPS {
@@ -428,8 +434,8 @@ fn threads_are_not_misled_by_slots_of_heaps_that_are_gone() {
                     }
                 }
                 held.into_iter().for_each(|(heap, block)| block.free(&heap));
-            });
-        }
+            })
+        }));
     });
     for heap in heaps.read().unwrap().iter() {
         check_at_rest(heap, []);

@@ -6,13 +6,12 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bhc_rts_alloc::{AllocError, AllocStats, LeakReport, MemoryRegion, Misuse, PinnedHeap, Segment, SegmentObserver};
 
-use super::{EARNEST, MAX_ALIGN, Make, THREADS};
+use super::{EARNEST, MAX_ALIGN, Make, SURE_ALIGN, THREADS};
 
 /// What programs are to bring about: [`run`](super::run) answers which of these it saw.
 pub const CASES: [&str; 21] = [
@@ -48,7 +47,7 @@ const LARGEST_SPAN: usize = 512 << 10;
 /// The portable heaps of programs are of so many bytes.
 const PORTABLE_RESERVE: usize = 64 << 20;
 /// As many heaps as a thread finds at once.
-const SLOTS: usize = 8;
+const SLOTS: usize = 32;
 
 /// How often a heap spoke of misuse. Programs do not misuse anything.
 static MISUSES: AtomicUsize = AtomicUsize::new(0);
@@ -115,23 +114,6 @@ impl SegmentObserver for Observer {
     }
 }
 
-/// How far one cache can keep a heap from knowing its peak, in bytes: what a heap of two says.
-fn untold() -> usize {
-    static UNTOLD: OnceLock<usize> = OnceLock::new();
-    *UNTOLD.get_or_init(|| {
-        let heap = PinnedHeap::new();
-        let (both, layout) = (Barrier::new(2), Layout::new::<u64>());
-        let use_it = || {
-            let block = heap.alloc(layout).expect("a word");
-            both.wait();
-            // SAFETY: allocated just above, with the same layout.
-            unsafe { heap.dealloc(block, layout) };
-        };
-        thread::scope(|threads| _ = (threads.spawn(use_it), threads.spawn(use_it)));
-        heap.usage().peak_error_bound
-    })
-}
-
 /// A heap, and what it should say.
 pub struct Heap {
     /// Never used twice.
@@ -145,8 +127,6 @@ pub struct Heap {
     peak_with_copies: usize,
     /// The threads that live and have used it.
     users: BTreeSet<usize>,
-    /// Somebody was served without a cache, beside those who have one.
-    beside_caches: bool,
     /// What its observer had refused before this step.
     refusals: usize,
     /// Something was refused for a limit, and nothing was served since.
@@ -183,22 +163,22 @@ impl Heap {
             stats: AllocStats::default(),
             peak_with_copies: 0,
             users: BTreeSet::new(),
-            beside_caches: false,
             refusals: 0,
             is_full: false,
         })
     }
 
-    /// Whether its memory is as much as there is, in addresses and in bytes.
-    fn is_unbounded(&self) -> bool {
-        self.make.limit.is_none() && !self.make.portable && self.make.reserve.is_none()
+    /// Whether it can surely give a block of that layout: of memory and of addresses it has as much as there is.
+    fn has_room(&self, layout: Layout) -> bool {
+        let Make { portable, limit, reserve, .. } = self.make;
+        limit.is_none() && !portable && reserve.is_none() && layout.align() <= SURE_ALIGN
     }
 
     fn gives_memory_back(&self) -> bool {
         !self.make.portable && self.make.observed.is_none()
     }
 
-    /// Whether it can surely give a block of that layout, if nothing lives in it: no thread keeps anything then, and what spans
+    /// Whether it surely can if nothing lives in it: no thread keeps anything then, and what spans
     /// keep is given up before a request is refused.
     fn has_room_when_empty(&self, layout: Layout) -> bool {
         let needed = if is_large(layout) { layout.size().next_multiple_of(SLICE) } else { LARGEST_SPAN };
@@ -309,9 +289,6 @@ impl Model {
 
     /// The thread is about to use that heap.
     pub fn uses(&mut self, heap: usize) {
-        if self.running.is_none() {
-            self.heap_mut(heap).beside_caches = true;
-        }
         if let Some(thread) = self.running {
             self.heap_mut(heap).users.insert(thread);
             if self.heaps.iter().filter(|heap| heap.users.contains(&thread)).count() > SLOTS {
@@ -387,11 +364,6 @@ impl Model {
     pub fn pick(&self, choice: usize) -> Option<usize> {
         let newest = self.blocks.len().checked_sub(1)?;
         Some(newest - choice % self.blocks.len())
-    }
-
-    /// What the heap needed to serve the running thread as usual was not to be had.
-    pub fn struck(&mut self, id: usize) {
-        self.heap_mut(id).beside_caches = true;
     }
 
     /// Takes the addresses of a block into the books.
@@ -482,7 +454,8 @@ impl Model {
             Some(error) => panic!("{layout:?} was refused with {error:?}"),
         }
         let observed = heap.observer.as_ref().is_some_and(|one| one.refusals.load(SeqCst) > heap.refusals);
-        let (unbounded, room, limit) = (heap.is_unbounded(), heap.has_room_when_empty(layout), heap.make.limit);
+        let (room, room_when_empty) = (heap.has_room(layout), heap.has_room_when_empty(layout));
+        let limited = heap.make.limit.is_some();
         let what = format!("{layout:?} was refused by {:?}", heap.make);
         if struck {
         } else if layout.size() >= EARNEST {
@@ -490,10 +463,10 @@ impl Model {
         } else if observed {
             self.saw("refused by an observer");
         } else {
-            assert!(!unbounded, "{what}");
-            assert!(!(room && self.is_empty(id)), "{what}, in which nothing lives");
+            assert!(!room, "{what}");
+            assert!(!(room_when_empty && self.is_empty(id)), "{what}, in which nothing lives");
             self.heap_mut(id).is_full = true;
-            self.saw(if limit.is_some() { "refused by a limit" } else { "refused for lack of addresses" });
+            self.saw(if limited { "refused by a limit" } else { "refused for lack of addresses" });
         }
     }
 
@@ -506,8 +479,7 @@ impl Model {
         assert_eq!(AllocStats { peak_usage: model.peak_usage, ..now }, model);
         let (least, most) = (model.peak_usage, heap.peak_with_copies);
         if !(least..=most).contains(&now.peak_usage) {
-            let beside = if heap.beside_caches { untold() } else { 0 };
-            let bound = heap.region.usage().peak_error_bound + beside;
+            let bound = heap.region.usage().peak_error_bound;
             let expected = least.saturating_sub(bound)..=most + bound;
             assert!(expected.contains(&now.peak_usage), "peak {} not in {least}..={most} ± {bound}", now.peak_usage);
         }

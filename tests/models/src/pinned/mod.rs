@@ -11,6 +11,13 @@ mod magazine;
 #[expect(dead_code, reason = "as above")]
 mod tally;
 
+/// Checks a model in which a thread that could go on is interrupted at most so often.
+fn check(interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(interruptions);
+    builder.check(model);
+}
+
 mod end_of_a_thread {
     //! A thread that ends gives its cache back while the heap is dropped.
 
@@ -18,6 +25,7 @@ mod end_of_a_thread {
     use loom::sync::Arc;
     use loom::thread;
 
+    use super::check;
     use super::control::Control;
 
     /// A heap, and the cell that its control block is in; loom says when somebody uses one that is gone.
@@ -79,12 +87,10 @@ mod end_of_a_thread {
         }
     }
 
-    /// A heap is dropped while others do these, switched between at most so often where they need not be.
-    fn beside_the_drop(others: &[fn(&Heap)], switches: Option<usize>) {
+    /// A heap is dropped while others do these.
+    fn beside_the_drop(others: &[fn(&Heap)]) {
         let others = others.to_vec();
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = switches;
-        builder.check(move || {
+        check(3, move || {
             let heap = Heap::new();
             let threads: Vec<_> = others
                 .iter()
@@ -102,14 +108,14 @@ mod end_of_a_thread {
 
     #[test]
     fn nobody_is_inside_a_heap_that_goes_and_the_last_holder_frees_its_control_block() {
-        beside_the_drop(&[Heap::thread_ends], None);
-        beside_the_drop(&[Heap::thread_ends, Heap::thread_ends], Some(3));
+        beside_the_drop(&[Heap::thread_ends]);
+        beside_the_drop(&[Heap::thread_ends, Heap::thread_ends]);
     }
 
     #[test]
     fn a_thread_that_looks_for_old_notes_lets_go_once() {
-        beside_the_drop(&[Heap::thread_sweeps], None);
-        beside_the_drop(&[Heap::thread_sweeps, Heap::thread_ends], Some(3));
+        beside_the_drop(&[Heap::thread_sweeps]);
+        beside_the_drop(&[Heap::thread_sweeps, Heap::thread_ends]);
     }
 }
 
@@ -255,6 +261,7 @@ mod numbers {
     use loom::sync::Arc;
     use loom::thread;
 
+    use super::check;
     use super::tally::{Counts, Level, Tally};
     use crate::stats::AllocStats;
 
@@ -269,11 +276,11 @@ mod numbers {
             Arc::new(Self { level: Level::new(), tallies: [Tally::new(), Tally::new()] })
         }
 
-        /// What the first so many tallies say together.
-        fn read(&self, tallies: usize) -> AllocStats {
+        fn read(&self) -> AllocStats {
+            let told = self.level.told();
             let mut counts = Counts::default();
-            self.tallies[..tallies].iter().for_each(|tally| counts.add(tally.counts()));
-            counts.stats(&self.level, 0)
+            self.tallies.iter().for_each(|tally| counts.add(tally.counts()));
+            counts.stats(&self.level, told, 0)
         }
     }
 
@@ -316,28 +323,33 @@ mod numbers {
     }
 
     /// A thread reads while another counts events; `before` has happened. Each number that is seen is one that there was: nothing
-    /// is seen twice, or nowhere, while it moves from word to word. And at the end all are exact.
+    /// is seen twice, or nowhere, while it moves from word to word; but for the bytes that live, which may be wrong by what the
+    /// level had not been told of. And at the end all are exact.
     ///
-    /// The reader is the thread that is started, so that loom lets it run last: then it tries for each load what was stored
-    /// before. The other way round it would try little, since it remembers one access to each word, which is the owner's own.
+    /// The reader is the thread that is started, so that loom lets it run last, and tries for each load all that was stored
+    /// before. The other way round it would try little: it compares a store with the last access to the word, which is the
+    /// owner's own load.
     fn is_never_torn(before: &'static [Event], events: &'static [Event]) {
-        loom::model(move || {
+        check(2, move || {
             let numbers = Numbers::new();
             let owner = |event: &Event| count(&numbers.tallies[0], &numbers.level, *event);
             before.iter().for_each(owner);
             let reader = {
                 let numbers = Arc::clone(&numbers);
-                thread::spawn(move || numbers.read(1))
+                thread::spawn(move || {
+                    let told = numbers.level.told();
+                    // A level of its own, for the peak is not looked at here.
+                    numbers.tallies[0].counts().stats(&Level::new(), told, 0)
+                })
             };
             events.iter().for_each(owner);
             let seen = reader.join().unwrap();
             let moments = moments(before, events);
             let is_one_of = |value: usize, field: usize| moments.iter().any(|moment| moment[field] == value);
             assert!(is_one_of(seen.total_allocated, 0) && is_one_of(seen.allocation_count, 2), "{seen:?}");
-            assert!(is_one_of(seen.current_live, 1), "{seen:?}");
+            let untold = |live: usize| live.abs_diff(seen.current_live) <= UNTOLD;
+            assert!(moments.iter().any(|moment| untold(moment[1])), "{seen:?}");
             assert!(is_one_of(seen.allocation_count - seen.deallocation_count, 3), "{seen:?}");
-            let peak = moments.iter().map(|moment| moment[1]).max().unwrap().max(HIGHEST);
-            assert!(seen.peak_usage <= peak, "{seen:?}");
 
             let [allocated, live, allocations, blocks] = *moments.last().unwrap();
             let expected = AllocStats {
@@ -346,16 +358,18 @@ mod numbers {
                 current_live: live,
                 allocation_count: allocations,
                 deallocation_count: allocations - blocks,
-                peak_usage: peak,
+                peak_usage: HIGHEST,
                 failed_allocations: 0,
             };
-            assert_eq!(numbers.read(1), expected);
+            assert_eq!(numbers.read(), expected);
         });
     }
 
     /// More has come and gone than will come, so that nothing is cut off at what there has ever been.
     const PAST: [Event; 3] = [Event::Large(0, HIGHEST), Event::Large(HIGHEST, 0), Event::Large(0, 100_000)];
     const HIGHEST: usize = 1 << 20;
+    /// What the events after that have not told of.
+    const UNTOLD: usize = 64 + 48;
 
     #[test]
     fn a_reader_sees_small_blocks_once_while_they_are_folded() {
@@ -370,16 +384,33 @@ mod numbers {
         is_never_torn(&BEFORE, &[Event::Large(0, 70_000)]);
     }
 
+    /// With one thread the peak is exact. That another reads the statistics does not change it.
+    #[test]
+    fn reading_does_not_raise_the_peak() {
+        check(2, || {
+            let numbers = Numbers::new();
+            let owner = |event: &Event| count(&numbers.tallies[0], &numbers.level, *event);
+            [Event::Large(0, 100_000), Event::Large(100_000, 90_000), Event::Alloc(8_000)].iter().for_each(owner);
+            let reader = {
+                let numbers = Arc::clone(&numbers);
+                thread::spawn(move || numbers.read())
+            };
+            owner(&Event::Fold);
+            assert!(reader.join().unwrap().peak_usage <= 100_000);
+            assert_eq!(numbers.read().peak_usage, 100_000);
+        });
+    }
+
     /// A block goes from thread to thread before it is told of: one knows more than there is, the other less than nothing.
     #[test]
     fn numbers_never_go_below_nothing_and_add_up_at_rest() {
-        loom::model(|| {
+        check(2, || {
             let numbers = Numbers::new();
             let does = |tally: usize, event| count(&numbers.tallies[tally], &numbers.level, event);
             does(0, Event::Alloc(100));
             let reader = {
                 let numbers = Arc::clone(&numbers);
-                thread::spawn(move || numbers.read(2))
+                thread::spawn(move || numbers.read())
             };
             does(1, Event::Free(100));
             does(1, Event::Fold);
@@ -387,7 +418,7 @@ mod numbers {
             assert_eq!((seen.total_allocated, seen.allocation_count), (100, 1), "{seen:?}");
             assert!([0, 100].contains(&seen.current_live), "{seen:?}");
             assert!(seen.deallocation_count <= 1 && seen.peak_usage <= 100, "{seen:?}");
-            let stats = numbers.read(2);
+            let stats = numbers.read();
             assert_eq!((stats.current_live, stats.total_deallocated, stats.deallocation_count), (0, 100, 1));
         });
     }
@@ -395,7 +426,7 @@ mod numbers {
     /// The level is what all tallies have told it, in whatever order.
     #[test]
     fn threads_that_tell_at_once_lose_nothing() {
-        loom::model(|| {
+        check(2, || {
             let numbers = Numbers::new();
             let other = {
                 let numbers = Arc::clone(&numbers);
@@ -407,7 +438,7 @@ mod numbers {
             count(&numbers.tallies[0], &numbers.level, Event::Large(0, 1 << 21));
             other.join().unwrap();
             count(&numbers.tallies[0], &numbers.level, Event::Large(1 << 21, 0));
-            let stats = numbers.read(2);
+            let stats = numbers.read();
             assert_eq!((stats.current_live, stats.allocation_count, stats.deallocation_count), (1 << 19, 3, 2));
             let apart = (1 << 21) + (1 << 19);
             assert!((apart..=(1 << 21) + (1 << 20)).contains(&stats.peak_usage), "{stats:?}");
