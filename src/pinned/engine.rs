@@ -228,13 +228,15 @@ impl Engine {
 
     /// The segments that are memory.
     pub(crate) fn segments(&self) -> impl Iterator<Item = Segment> {
-        (0..self.tables.ready() / SEGMENT_SLICES).filter_map(|index| self.committed_segment(index))
+        (0..self.tables.ready() / SEGMENT_SLICES)
+            .filter_map(|index| self.segment_of(index * SEGMENT_SLICES).map(|(segment, _)| segment))
     }
 
-    /// The segment of that number, if it is memory.
-    pub(crate) fn committed_segment(&self, index: usize) -> Option<Segment> {
-        let slices = index * SEGMENT_SLICES..(index + 1) * SEGMENT_SLICES;
-        (slices.end <= self.tables.ready() && self.is_committed(slices)).then(|| self.segment(index))
+    /// The segment of a slice, if that is memory, and how far into it the slice is, in slices.
+    pub(crate) fn segment_of(&self, slice: usize) -> Option<(Segment, usize)> {
+        // By the slice alone: a segment is told of unit by unit, and blocks may be made of the first meanwhile.
+        let committed = slice < self.tables.ready() && self.is_committed(slice..slice + 1);
+        committed.then(|| (self.segment(slice / SEGMENT_SLICES), slice % SEGMENT_SLICES))
     }
 
     fn segment(&self, index: usize) -> Segment {

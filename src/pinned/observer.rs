@@ -13,6 +13,11 @@ pub struct Segment {
     pub size: usize,
 }
 
+// SAFETY: it says where memory is; whoever uses that needs a reason of their own.
+unsafe impl Send for Segment {}
+// SAFETY: as above.
+unsafe impl Sync for Segment {}
+
 /// Is told when a segment of a [`PinnedHeap`](super::PinnedHeap) comes and goes, so that a device can have it registered (as
 /// `io_uring`'s fixed buffers, for RDMA, for CUDA) once, and all blocks with it. The shape is SPDK's `spdk_mem_map`.
 ///

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use crate::sync::Ordering::*;
 
 use super::class::{CLASSES, Class, MAX_SPAN, SLICE};
-use super::engine::{Engine, SEGMENT_SLICES};
+use super::engine::Engine;
 use super::misuse;
 use super::observer::Segment;
 use super::tables::{Entry, WORDS};
@@ -257,9 +257,8 @@ pub(super) fn for_each_block(engine: &Engine, mut each: impl FnMut(PinnedBlock))
 
 pub(super) fn locate(engine: &Engine, address: usize) -> Option<(Segment, usize)> {
     let offset = engine.tables.offset_of(address)?;
-    let index = offset / SLICE / SEGMENT_SLICES;
-    let segment = engine.committed_segment(index)?;
-    Some((segment, offset - index * SEGMENT_SLICES * SLICE))
+    let (segment, slices) = engine.segment_of(offset / SLICE)?;
+    Some((segment, slices * SLICE + offset % SLICE))
 }
 
 /// The live blocks of a [`PinnedHeap`](super::PinnedHeap) that is being dropped.

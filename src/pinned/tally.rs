@@ -101,8 +101,9 @@ pub(crate) struct Tally {
     version: AtomicUsize,
     allocations: AtomicU64,
     allocated: AtomicU64,
-    /// Blocks allocated less those freed, to the last fold; modulo 2^64, as a thread may free what others allocated.
+    /// Blocks and bytes, allocated less freed, to the last fold; modulo 2^64, as a thread may free what others allocated.
     live_blocks: AtomicU64,
+    live: AtomicU64,
 }
 
 /// What a tally says.
@@ -111,7 +112,8 @@ pub(crate) struct Counts {
     allocations: u64,
     allocated: u64,
     live_blocks: u64,
-    /// Bytes allocated less those freed of which the level has not been told.
+    live: u64,
+    /// The part of `live` of which the level has not been told.
     untold: u64,
     /// How far the level has been above its last value, of which it does not know yet.
     rise: u64,
@@ -142,6 +144,7 @@ impl Tally {
                 allocations: AtomicU64::new(0),
                 allocated: AtomicU64::new(0),
                 live_blocks: AtomicU64::new(0),
+                live: AtomicU64::new(0),
             }
         }
     }
@@ -253,6 +256,7 @@ impl Tally {
             self.room.store(lent << BLOCKS | NO_BLOCKS, Relaxed);
             let came = u64::from(new_size != 0).wrapping_sub(u64::from(old_size != 0));
             add(&self.live_blocks, blocks.wrapping_add(came));
+            add(&self.live, change);
             if new_size != 0 {
                 self.widen(new_size, 1);
             }
@@ -266,6 +270,7 @@ impl Tally {
             let room = self.room.load(Relaxed);
             let highest = self.lent.load(Relaxed).wrapping_add(self.over.load(Relaxed));
             let given = self.given.load(Relaxed);
+            let untold = highest.wrapping_sub(room >> BLOCKS);
             let counts = Counts {
                 allocations: self.allocations.load(Relaxed) + (given >> COUNT),
                 allocated: self.allocated.load(Relaxed) + (given & ((1 << COUNT) - 1)),
@@ -273,7 +278,8 @@ impl Tally {
                     .live_blocks
                     .load(Relaxed)
                     .wrapping_add((room & ((1 << BLOCKS) - 1)).wrapping_sub(NO_BLOCKS)),
-                untold: highest.wrapping_sub(room >> BLOCKS),
+                live: self.live.load(Relaxed).wrapping_add(untold),
+                untold,
                 rise: self.rise(),
             };
             crate::sync::fence(Acquire);
@@ -296,15 +302,20 @@ impl Counts {
         self.allocations += other.allocations;
         self.allocated += other.allocated;
         self.live_blocks = self.live_blocks.wrapping_add(other.live_blocks);
+        self.live = self.live.wrapping_add(other.live);
         self.untold = self.untold.wrapping_add(other.untold);
         self.rise = self.rise.max(other.rise);
     }
 
-    /// The statistics of a heap of which these are the sums; `told` is what its level said *before* they were read. So what
-    /// happens while they are read makes what lives wrong by no more than is untold, and never less than zero.
+    /// The statistics of a heap of which these are the sums; `told` is what its level said *before* they were read.
+    ///
+    /// What lives is the sum of what the tallies say, each of which is read at one moment: exact while nobody allocates or
+    /// frees, though a thread that has ended may be giving its cache back. While others go on they are read at
+    /// different moments, and the sum may be far off, but never below zero. So the peak, which remembers, goes by what was
+    /// told and what is untold: what happens meanwhile makes that wrong by no more than is untold.
     pub(crate) fn stats(self, level: &Level, told: u64, failed_allocations: usize) -> AllocStats {
         let above = |change: u64| told.wrapping_add(change).cast_signed().max(0).cast_unsigned();
-        let live = above(self.untold).min(self.allocated);
+        let live = self.live.cast_signed().max(0).cast_unsigned().min(self.allocated);
         let live_blocks = self.live_blocks.cast_signed().max(0).cast_unsigned().min(self.allocations);
         let risen = if self.rise > 0 { above(self.rise) } else { 0 };
         AllocStats {
@@ -313,7 +324,7 @@ impl Counts {
             current_live: live as usize,
             allocation_count: self.allocations as usize,
             deallocation_count: (self.allocations - live_blocks) as usize,
-            peak_usage: level.peak(risen.max(live)) as usize,
+            peak_usage: level.peak(risen.max(above(self.untold))) as usize,
             failed_allocations,
         }
     }

@@ -49,9 +49,10 @@ fn segments(heap: &PinnedHeap, block: *const u8) -> (*const u8, usize) {
 /// That no more of the heap's memory is resident than it says that it has, and no more than `most`.
 #[track_caller]
 fn expect_resident(heap: &PinnedHeap, block: *const u8, most: usize) {
-    let committed = heap.usage().committed;
     let (first, len) = segments(heap, block);
     if let Some(resident) = resident(first, len) {
+        // Asked last, as other threads may be allocating.
+        let committed = heap.usage().committed;
         assert!(resident <= committed, "{resident} bytes are resident, the heap says {committed}");
         assert!(resident <= most, "{resident} bytes are resident, of {most} at most");
     }
