@@ -5,7 +5,8 @@ use core::fmt;
 /// A wrong `dealloc` or `realloc`, as the heap found it.
 ///
 /// It is found when the block goes from a thread's magazine back to its span, some frees later (at once in a heap
-/// [without thread caches](super::PinnedHeapBuilder::thread_caches), and for blocks above 64 KiB). What the heap does then
+/// [without thread caches](super::PinnedHeapBuilder::thread_caches), and for blocks above 64 KiB); what is in magazines yet when
+/// the heap is dropped is not looked at. What the heap does then
 /// is the [policy](super::PinnedHeapBuilder::on_misuse): by default it prints this and aborts. If the policy returns, the free is
 /// left undone, and nothing else is harmed; but the statistics have counted it, if it went through a thread's magazine.
 ///
