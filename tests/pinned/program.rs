@@ -545,6 +545,7 @@ pub fn run(ops: &[Op], strike: Option<usize>) -> Outcome {
     world.dealloc(0, usize::MAX, 1);
     world.look();
     while let Some(heap) = world.model.pick_heap(0) {
+        world.model.wants_all(heap);
         world.model.heap(heap).region.trim();
         world.model.trimmed(heap);
         world.model.end(heap);

@@ -14,7 +14,7 @@ use bhc_rts_alloc::{AllocError, AllocStats, LeakReport, MemoryRegion, Misuse, Pi
 use super::{EARNEST, MAX_ALIGN, Make, SURE_ALIGN, THREADS};
 
 /// What programs are to bring about: [`run`](super::run) answers which of these it saw.
-pub const CASES: [&str; 21] = [
+pub const CASES: [&str; 22] = [
     "a request that failed on purpose",
     "freed by another thread",
     "freed after the end of the thread that allocated",
@@ -36,10 +36,13 @@ pub const CASES: [&str; 21] = [
     "refused for lack of addresses",
     "served after a refusal",
     "all memory given back",
+    "all addresses had in one piece",
 ];
 
 /// What has a size class is at most so large, in bytes; the rest is in whole slices.
 const LARGEST_SMALL: usize = 64 << 10;
+/// What heaps reserve is whole segments of so many bytes.
+const SEGMENT: usize = 4 << 20;
 /// Large blocks are whole slices of so many bytes.
 const SLICE: usize = 8 << 10;
 /// What a span takes at most, in bytes.
@@ -348,13 +351,35 @@ impl Model {
         self.blocks.iter().all(|block| block.heap != id)
     }
 
-    /// The heap was trimmed by whoever runs. What other threads keep they give back later.
-    pub fn trimmed(&mut self, id: usize) {
+    /// Nothing lives in the heap, and nobody but whoever runs keeps anything of it.
+    fn is_all_free(&self, id: usize) -> bool {
         let heap = self.heap(id);
         let alone = !heap.make.caches || heap.users.iter().all(|user| Some(*user) == self.running);
-        if alone && heap.gives_memory_back() && self.is_empty(id) {
-            assert_eq!(heap.region.usage().committed, 0, "nothing lives, and nobody keeps anything");
+        alone && self.is_empty(id)
+    }
+
+    /// The heap was trimmed by whoever runs. What other threads keep they give back later.
+    pub fn trimmed(&mut self, id: usize) {
+        if self.is_all_free(id) && self.heap(id).gives_memory_back() {
+            assert_eq!(self.heap(id).region.usage().committed, 0, "nothing lives, and nobody keeps anything");
             self.saw("all memory given back");
+        }
+    }
+
+    /// Whoever runs has freed all, and wants it in one piece. That is not counted here, so nothing else may follow.
+    pub fn wants_all(&mut self, id: usize) {
+        let Heap { make, region, .. } = self.heap(id);
+        let size = match make {
+            Make { limit: None, observed: None, reserve: Some(reserve), .. } => reserve.next_multiple_of(SEGMENT),
+            Make { limit: None, observed: None, portable: true, .. } => PORTABLE_RESERVE,
+            _ => return,
+        };
+        if self.is_all_free(id) {
+            let all = Layout::from_size_align(size, 1).expect("a small one");
+            let block = region.alloc(all).expect("nothing is in the way");
+            // SAFETY: allocated just above, with the same layout.
+            unsafe { region.dealloc(block, all) };
+            self.saw("all addresses had in one piece");
         }
     }
 
