@@ -63,10 +63,14 @@ mod align;
 mod arena;
 mod buffer;
 mod error;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub mod general;
 pub mod os;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod pinned;
 mod region;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod runs;
 mod stats;
 #[cfg(feature = "alloc")]
 mod sync;
@@ -86,6 +90,8 @@ pub use buffer::{
     AlignedSlice, IntoIter, PADDING_BLOCK, PaddedMut, Place, RawParts, RecordError, SimdBuffer, SizeMismatch,
 };
 pub use error::{AllocError, AllocResult};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use general::{Gc, GeneralHeap, GeneralHeapBuilder, HeapBytes, Root};
 pub use os::page_size;
 #[cfg(feature = "std")]
 pub use os::{FileRead, NotDirect};

@@ -88,6 +88,19 @@ impl Range {
         self.source == Source::Mapped && unsafe { mapped::relocate(self.at(from), self.at(to), len) }
     }
 
+    /// Makes the pages `from..to` inaccessible, or accessible again; their contents stay. `false` if that was not done for all
+    /// of them: there is no memory protection, or these are not whole pages, or it takes more mappings than there may be. Then
+    /// some may be inaccessible all the same, so access is asked for again before they are used. Takes a system call, and
+    /// leaves some mappings more.
+    ///
+    /// # Safety
+    /// Committed; nobody touches these bytes until they are accessible again.
+    pub(crate) unsafe fn protect(&self, from: usize, to: usize, accessible: bool) -> bool {
+        debug_assert!(from <= to && to <= self.len());
+        // SAFETY: the caller's promise.
+        self.source == Source::Mapped && unsafe { mapped::protect(self.at(from), to - from, accessible) }
+    }
+
     fn at(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset <= self.len());
         // SAFETY: within the range, as all callers have asserted.
@@ -146,6 +159,18 @@ mod mapped {
     }
 
     /// # Safety
+    /// As for `Range::protect`.
+    pub(super) unsafe fn protect(start: NonNull<u8>, len: usize, accessible: bool) -> bool {
+        let page = crate::os::page_size();
+        if !start.addr().get().is_multiple_of(page) || !len.is_multiple_of(page) {
+            return false; // parts of pages are somebody else's
+        }
+        let access = if accessible { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_NONE };
+        // SAFETY: whole pages of our own mapping, which the caller promises that nobody touches while they are inaccessible.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, access) == 0 }
+    }
+
+    /// # Safety
     /// As for `Range::relocate`.
     pub(super) unsafe fn relocate(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> bool {
         #[cfg(target_os = "linux")]
@@ -201,8 +226,59 @@ mod mapped {
     pub(super) unsafe fn decommit(_: NonNull<u8>, _: usize) -> bool {
         false
     }
+    pub(super) unsafe fn protect(_: NonNull<u8>, _: usize, _: bool) -> bool {
+        false
+    }
     pub(super) unsafe fn relocate(_: NonNull<u8>, _: NonNull<u8>, _: usize) -> bool {
         false
     }
     pub(super) unsafe fn release(_: NonNull<u8>, _: usize) {}
+}
+
+#[cfg(all(test, unix, not(miri)))]
+mod tests {
+    use super::*;
+
+    /// Whether the system, asked to read a byte, can: it answers with an error where a program would be ended.
+    fn readable(byte: NonNull<u8>) -> bool {
+        let mut ends = [0; 2];
+        // SAFETY: room for two descriptors, which are closed once; an address that cannot be read is an error (EFAULT).
+        unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            let written = libc::write(ends[1], byte.as_ptr().cast(), 1);
+            ends.into_iter().for_each(|end| assert_eq!(libc::close(end), 0));
+            written == 1
+        }
+    }
+
+    #[test]
+    fn protected_pages_cannot_be_read_and_have_their_contents_afterwards() {
+        let page = crate::os::page_size();
+        let range = Range::reserve(Layout::from_size_align(4 * page, page).unwrap(), Source::Mapped).unwrap();
+        assert!(range.commit(0, 4 * page));
+        let pages = [0, 1, 2, 3].map(|index| range.at(index * page));
+        // SAFETY: committed, ours alone, and read where it is accessible.
+        unsafe {
+            (1..5).zip(pages).for_each(|(value, page)| page.write(value));
+            assert!(range.protect(page, 3 * page, false));
+            assert_eq!(pages.map(readable), [true, false, false, true]);
+            assert!(range.protect(2 * page, 3 * page, true));
+            assert_eq!(pages.map(readable), [true, false, true, true]);
+            assert!(range.protect(page, 2 * page, true));
+            assert_eq!(pages.map(|page| page.read()), [1, 2, 3, 4]);
+            assert!(!range.protect(0, page + 1, false) && !range.protect(1, page, false), "not whole pages");
+            assert_eq!(pages.map(readable), [true; 4]);
+        }
+    }
+
+    #[test]
+    fn a_block_of_the_allocator_is_not_protected() {
+        let page = crate::os::page_size();
+        let range = Range::reserve(Layout::from_size_align(page, page).unwrap(), Source::Portable).unwrap();
+        // SAFETY: ours alone.
+        unsafe {
+            assert!(!range.protect(0, page, false));
+            range.start().write(1);
+        }
+    }
 }

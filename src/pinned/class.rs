@@ -17,14 +17,14 @@
 
 use core::alloc::Layout;
 
+use crate::runs::SLICE;
+
 /// The largest size that has a class, in bytes.
 pub(crate) const LARGEST: usize = 64 << 10;
 /// How many classes there are.
 pub(crate) const CLASSES: usize = 44;
 /// Sizes are told apart in steps of so many bytes.
 const STEP: usize = 16;
-/// The unit of address space, in bytes: spans and large blocks are whole slices.
-pub(crate) const SLICE: usize = 8 << 10;
 /// Where spans start: at multiples of so many slices.
 pub(crate) const SPAN_ALIGN: usize = LARGEST / SLICE;
 /// The most slices that a span has.

@@ -11,12 +11,13 @@
 
 use core::ptr::NonNull;
 
+use crate::runs::{NONE, SLICE, Slices};
 use crate::sync::Ordering::*;
 
-use super::class::{Class, SLICE};
+use super::class::Class;
 use super::magazine::{Magazine, Stack};
 use super::misuse::{Layouts, Misuse, MisuseKind};
-use super::tables::{Entry, NONE, Tables};
+use super::tables::{Entry, Tables};
 
 pub(crate) struct Depot {
     pub(crate) full: Stack,

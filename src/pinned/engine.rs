@@ -12,17 +12,17 @@ use std::sync::Arc;
 use crate::align::{align_down, align_up};
 use crate::os::range::{self, Source};
 use crate::os::{clock, poison};
+use crate::runs::{Dirty, Runs, SLICE, Slices, Used, Wish};
 use crate::stats::AllocStats;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Lock, Ordering::*};
 
 use super::cache::Cache;
-use super::class::{CLASSES, Class, SLICE, SPAN_ALIGN};
+use super::class::{CLASSES, Class, SPAN_ALIGN};
 use super::depot::{self, Depot};
 use super::magazine::{Magazine, Stack};
 use super::misuse::{self, Misuse, MisuseKind};
 use super::observer::{Segment, SegmentObserver};
 use super::report::LeakReport;
-use super::runs::{Runs, Used, Wish};
 use super::tables::{Entry, Plan, Tables};
 use super::tally::{Counts, Level, Tally};
 

@@ -10,7 +10,7 @@ use bytemuck::Zeroable;
 use super::builder::PinnedHeapBuilder;
 use super::cache::Cache;
 use super::cells;
-use super::class::{Class, SLICE};
+use super::class::Class;
 use super::control::Control;
 use super::engine::{Contents, Engine, MAX_ALIGN, SEGMENT, Settings};
 use super::observer::Segment;
@@ -21,6 +21,7 @@ use crate::buffer::{Place, SimdBuffer};
 use crate::error::{AllocError, AllocResult, or_panic};
 use crate::os::poison;
 use crate::region::{MemoryRegion, Promises, RegionKind, TypedRegion, dangling, resized};
+use crate::runs::{SLICE, Slices};
 use crate::stats::AllocStats;
 
 /// A general-purpose heap whose blocks never move: for foreign functions, device IO, and whatever is freed in another order

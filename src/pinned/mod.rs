@@ -7,7 +7,6 @@
 //! | `class` | size classes; arithmetic only |
 //! | `tally` | exact counters of a thread |
 //! | `tables` | what is known of the slices of a heap, apart from them |
-//! | `runs` | slices, given out in runs; large blocks are such |
 //! | `magazine` | arrays of free blocks |
 //! | `misuse` | what wrong frees are called |
 //! | `depot` | of one class: spans cut into blocks, magazines for all threads |
@@ -27,7 +26,7 @@ mod allocator;
 mod builder;
 mod cache;
 mod cells;
-mod class;
+pub(crate) mod class;
 mod control;
 mod depot;
 mod engine;
@@ -37,7 +36,6 @@ mod magazine;
 mod misuse;
 mod observer;
 mod report;
-mod runs;
 mod tables;
 mod tally;
 mod thread;

@@ -3,9 +3,10 @@
 use core::fmt;
 use core::ptr::NonNull;
 
+use crate::runs::{SLICE, Slices};
 use crate::sync::Ordering::*;
 
-use super::class::{CLASSES, Class, MAX_SPAN, SLICE};
+use super::class::{CLASSES, Class, MAX_SPAN};
 use super::engine::Engine;
 use super::misuse;
 use super::observer::Segment;

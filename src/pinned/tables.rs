@@ -17,12 +17,10 @@ use core::ops::Range;
 use core::ptr::NonNull;
 use core::slice;
 
+use crate::runs::{Dirty, Head, NONE, SLICE, Slices};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-use super::class::{Class, SLICE};
-
-/// No slice: the end of a list.
-pub(crate) const NONE: u32 = u32::MAX;
+use super::class::Class;
 
 /// The words of free bits that a slice has: a bit for each block of the smallest size.
 pub(crate) const WORDS: usize = SLICE / 16 / 64;
@@ -61,29 +59,6 @@ impl Entry {
             },
         }
     }
-}
-
-/// What is known of a run, at its first slice; the length of a free run also at its last.
-#[repr(C)]
-pub(crate) struct Head {
-    /// In slices.
-    pub(crate) len: AtomicU32,
-    /// The neighbours in the list that it is in: of free runs of about its length, of spans with free blocks.
-    pub(crate) next: AtomicU32,
-    pub(crate) previous: AtomicU32,
-    /// Free run: when it became free, in milliseconds of the heap's clock.
-    pub(crate) stamp: AtomicU32,
-    /// Free run: a [`Used`](super::runs::Used). Span: 1 if some of its slices may have been dirty when it was made.
-    pub(crate) used: AtomicU32,
-    /// Free run that can go back to the system: its neighbours by age.
-    pub(crate) older: AtomicU32,
-    pub(crate) newer: AtomicU32,
-    /// Span: how many of its blocks have ever been out; the rest has never been written by anybody who got one.
-    pub(crate) fresh: AtomicU32,
-    /// Span: how many of those are free.
-    pub(crate) free: AtomicU32,
-    /// Span: no word of free bits before this one has a bit set.
-    pub(crate) first_word: AtomicU32,
 }
 
 /// A table: addresses for elements, of which some are memory. Not a slice, as a reference promises memory.
@@ -187,11 +162,6 @@ impl Tables {
         }
     }
 
-    /// How many slices there can be.
-    pub(crate) fn slices(&self) -> usize {
-        self.map.len
-    }
-
     /// The slices that have entries.
     pub(crate) fn ready(&self) -> usize {
         self.ready.load(Acquire)
@@ -210,14 +180,6 @@ impl Tables {
         assert!(slice < self.ready(), "a slice that is not in use");
         // SAFETY: memory to `ready` (S2), as long as the heap lives, which has these tables; runs that start there end there.
         unsafe { table.elements(slice * each..slice * each + count) }
-    }
-
-    pub(crate) fn head(&self, slice: usize) -> &Head {
-        &self.of(&self.heads, 1, slice, 1)[0]
-    }
-
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base
     }
 
     /// The address of a slice.
@@ -271,24 +233,6 @@ impl Tables {
         unsafe { self.committed.elements(slices.start / UNIT..slices.end.div_ceil(UNIT)) }
     }
 
-    /// How many of some slices are not dirty.
-    pub(crate) fn count_clean(&self, slices: Range<usize>) -> usize {
-        self.dirty_words(slices).map(|(_, word, mask)| (!word.load(Relaxed) & mask).count_ones() as usize).sum()
-    }
-
-    /// The next dirty slices among some, as one range.
-    pub(crate) fn next_dirty(&self, slices: Range<usize>) -> Option<Range<usize>> {
-        let find = |from: usize, flip: u64| {
-            self.dirty_words(from..slices.end).find_map(|(number, word, mask)| {
-                let found = (word.load(Relaxed) ^ flip) & mask;
-                (found != 0).then(|| number * UNIT + found.trailing_zeros() as usize)
-            })
-        };
-        let start = if slices.is_empty() { None } else { find(slices.start, 0) }?;
-        let end = find(start, u64::MAX).unwrap_or(slices.end);
-        Some(start..end)
-    }
-
     /// The slices, which the caller owns, may be written from now on. `dirty_slices` has them already.
     pub(crate) fn set_dirty(&self, slices: Range<usize>) {
         for (_, word, mask) in self.dirty_words(slices) {
@@ -311,34 +255,46 @@ impl Tables {
     }
 }
 
-/// Tables in ordinary memory, for tests of what works on them. The slices are never touched, and are no memory.
-#[cfg(test)]
-pub(super) struct TestTables {
-    tables: Tables,
-    _memory: crate::os::range::Range,
-}
+impl Slices for Tables {
+    fn slices(&self) -> usize {
+        self.map.len
+    }
 
-#[cfg(test)]
-impl TestTables {
-    /// For `slices` slices, whole units.
-    pub(super) fn new(slices: usize) -> Self {
-        let plan = Plan::new(0, slices);
-        let base = plan.end().next_multiple_of(1 << 22);
-        let layout = core::alloc::Layout::from_size_align(base + slices * SLICE, 1 << 22).unwrap();
-        let memory = crate::os::range::Range::reserve(layout, crate::os::range::Source::NATIVE).unwrap();
-        assert!(memory.commit(0, plan.end()));
-        // SAFETY: the range has room for the tables, which are memory, and lives as long.
-        let tables = unsafe { Tables::new(memory.start(), &plan, slices, memory.start().add(base)) };
-        // SAFETY: all of them are memory.
-        unsafe { tables.set_ready(slices) };
-        Self { tables, _memory: memory }
+    fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    fn head(&self, slice: usize) -> &Head {
+        &self.of(&self.heads, 1, slice, 1)[0]
+    }
+
+    fn is_free_end(&self, slice: usize) -> bool {
+        self.entry(slice) == Entry::Free
+    }
+
+    fn set_free_end(&self, slice: usize) {
+        self.set_entry(slice, Entry::Free);
+    }
+
+    fn clear(&self, slice: usize) {
+        self.set_entry(slice, Entry::Inside);
     }
 }
 
-#[cfg(test)]
-impl core::ops::Deref for TestTables {
-    type Target = Tables;
-    fn deref(&self) -> &Tables {
-        &self.tables
+impl Dirty for Tables {
+    fn count_clean(&self, slices: Range<usize>) -> usize {
+        self.dirty_words(slices).map(|(_, word, mask)| (!word.load(Relaxed) & mask).count_ones() as usize).sum()
+    }
+
+    fn next_dirty(&self, slices: Range<usize>) -> Option<Range<usize>> {
+        let find = |from: usize, flip: u64| {
+            self.dirty_words(from..slices.end).find_map(|(number, word, mask)| {
+                let found = (word.load(Relaxed) ^ flip) & mask;
+                (found != 0).then(|| number * UNIT + found.trailing_zeros() as usize)
+            })
+        };
+        let start = if slices.is_empty() { None } else { find(slices.start, 0) }?;
+        let end = find(start, u64::MAX).unwrap_or(slices.end);
+        Some(start..end)
     }
 }

@@ -1,0 +1,546 @@
+//! [`Collector`]: a heap's collector: what it owns, and when it collects what.
+//!
+//! # Note: when
+//! * The nursery is full: a minor collection. All that lives in it goes to the old generation, so afterwards nothing is young,
+//!   nothing is remembered, and the nursery is empty.
+//! * What has come to the old generation since the last full collection, with large objects and raw bytes, is more than
+//!   `live x (growth - 1)`, and more than some megabytes: a full one instead. It copies what lives, young or old, into new blocks.
+//! * A limit is near, a request, or a stress mode says so.
+//!
+//! # Note: never short of memory in the middle
+//! A collection begins only if there are spare blocks for the worst case, that everything lives (O2); for full collections the
+//! space keeps room (A4), by letting less of the nursery be used when it is short. So the places where memory may be lacking are
+//! all before anything has moved, and who allocated gets an error from a heap that is as before.
+
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+
+use super::evacuate::Evacuation;
+use super::faults::{Fault, strikes};
+use super::info::{Header, WORD, Word, word};
+use super::mutator::Mutator;
+use super::old::{BLOCK, BLOCK_WORDS, Block, LARGE, Large, Old, blocks_for};
+use super::raw::RootVisitor;
+use super::remember::{Entry, Remembered, WHOLE, elements_in, logged_at};
+use super::roots::RootTable;
+use super::space::{Space, Use};
+use super::statistics::{Collection, GcStats};
+use crate::os::range::{Range, Source};
+use crate::os::{clock, poison};
+use crate::runs::SLICE;
+
+/// Collections at every n-th allocation, to see what breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stress {
+    /// A minor collection at every n-th allocation.
+    Minor(u32),
+    /// A full collection at every n-th allocation.
+    Full(u32),
+    /// A minor and a full one in turn, at every n-th allocation.
+    Alternating(u32),
+}
+
+/// What the builder decides; all sizes in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) nursery: usize,
+    pub(super) reserve: usize,
+    pub(super) limit: usize,
+    pub(super) shadow_stack: usize,
+    /// A full collection when what has come since the last one is this much of what lived then, in percent.
+    pub(super) growth: u32,
+    /// And at least so many bytes.
+    pub(super) growth_at_least: usize,
+    pub(super) stress: Option<Stress>,
+    pub(super) verify: bool,
+    pub(super) quarantine: usize,
+    pub(super) remembered: usize,
+    pub(super) source: Source,
+}
+
+/// Visits roots that only the runtime knows.
+#[derive(Clone, Copy)]
+pub(super) struct Callback {
+    pub(super) call: unsafe extern "C" fn(&mut RootVisitor<'_>, *mut core::ffi::c_void),
+    pub(super) data: *mut core::ffi::c_void,
+}
+
+pub(super) struct Collector {
+    pub(super) space: Rc<Space>,
+    /// Its first slice, and how many.
+    pub(super) nursery: (usize, usize),
+    pub(super) old: Old,
+    pub(super) large: Large,
+    pub(super) remembered: Remembered,
+    pub(super) roots: NonNull<RootTable>,
+    pub(super) statics: Vec<*mut Header>,
+    pub(super) callback: Option<Callback>,
+    pub(super) stack: Range,
+    pub(super) quarantine: VecDeque<(usize, usize)>,
+    pub(super) settings: Settings,
+    pub(super) stats: GcStats,
+    /// Bytes that have come to the old generation since the last full collection.
+    grown: usize,
+    /// Raw bytes that lived then, in slices.
+    byte_slices: usize,
+    /// Room for the list of the next full collection's blocks.
+    other_blocks: Vec<Block>,
+    /// Allocations that stress counts, and collections that it made.
+    stressed: (u32, u32),
+}
+
+impl Collector {
+    /// `None` if there is no memory.
+    pub(super) fn new(settings: Settings) -> Option<Self> {
+        let space = Space::new(settings.reserve, settings.limit, settings.source)?;
+        if crate::os::struck() {
+            return None;
+        }
+        let page = crate::os::page_size();
+        let stack = core::alloc::Layout::from_size_align(settings.shadow_stack.next_multiple_of(page).max(page), page);
+        let stack = Range::reserve(stack.ok()?, settings.source)?;
+        if !stack.commit(0, stack.len()) {
+            return None;
+        }
+        let slices = settings.nursery.div_ceil(SLICE).max(LARGE * WORD / SLICE);
+        let nursery = (space.take(slices, 1, Use::Nursery)?, slices);
+        let (log, bytes) = space.log(nursery.0, slices);
+        // SAFETY: the log of our own slices.
+        unsafe { log.write_bytes(1, bytes) };
+        let roots = RootTable::new()?;
+        Some(Self {
+            space: Rc::new(space),
+            nursery,
+            old: Old::new(),
+            large: Large::new(),
+            remembered: Remembered::new(settings.remembered),
+            roots,
+            statics: Vec::new(),
+            callback: None,
+            stack,
+            quarantine: VecDeque::new(),
+            settings,
+            stats: GcStats::default(),
+            grown: 0,
+            byte_slices: 0,
+            other_blocks: Vec::new(),
+            stressed: (0, 0),
+        })
+    }
+
+    /// Where the nursery starts.
+    pub(super) fn young(&self) -> *mut Word {
+        self.space.at(self.nursery.0).as_ptr().cast()
+    }
+
+    /// Words of the nursery that have been allocated.
+    pub(super) fn young_words(&self, mutator: &Mutator) -> usize {
+        (mutator.hp.get().addr() - self.young().addr()) / WORD
+    }
+
+    /// The mutator allocates from the start of the nursery, as far as a full collection could still copy it all (A4).
+    pub(super) fn open_nursery(&mut self, mutator: &Mutator) {
+        let free = self.space.limit().saturating_sub(self.space.in_use());
+        let copied = (free / BLOCK).saturating_sub(1) * (BLOCK_WORDS - LARGE);
+        let words = (self.nursery.1 * SLICE / WORD).min(copied.saturating_sub(self.old.words()));
+        self.space.reserve.set(blocks_for(self.old.words() + words) * BLOCK);
+        mutator.hp.set(self.young());
+        mutator.limit.set(self.young().wrapping_add(words));
+        mutator.arm(self.settings.stress.is_some());
+        // SAFETY: nothing young is left.
+        unsafe { poison::fresh(self.space.at(self.nursery.0), self.nursery.1 * SLICE) };
+    }
+
+    /// Counts a request that is refused.
+    pub(super) fn refuse<T>(&mut self) -> Option<T> {
+        self.stats.failed += 1;
+        None
+    }
+
+    /// Bytes that have been allocated so far.
+    pub(super) fn bytes_allocated(&self, mutator: &Mutator) -> u64 {
+        self.stats.bytes_allocated + (self.young_words(mutator) * WORD) as u64
+    }
+
+    /// The collection that stress wants at this allocation.
+    fn stress(&mut self) -> Option<Collection> {
+        let stress = self.settings.stress?;
+        let (Stress::Minor(each) | Stress::Full(each) | Stress::Alternating(each)) = stress;
+        self.stressed.0 += 1;
+        if self.stressed.0 < each.max(1) {
+            return None;
+        }
+        self.stressed = (0, self.stressed.1.wrapping_add(1));
+        Some(match stress {
+            Stress::Minor(_) => Collection::Minor,
+            Stress::Full(_) => Collection::Full,
+            Stress::Alternating(_) if self.stressed.1.is_multiple_of(2) => Collection::Full,
+            Stress::Alternating(_) => Collection::Minor,
+        })
+    }
+
+    /// The collection that is due anyway, at a slow allocation.
+    fn due(&mut self, mutator: &Mutator) -> Option<Collection> {
+        let requested = mutator.take_request();
+        let pressed = self.space.pressed.replace(false).then_some(Collection::Full);
+        match (requested, self.stress(), pressed) {
+            (None, None, None) => None,
+            all if [all.0, all.1, all.2].contains(&Some(Collection::Full)) => Some(Collection::Full),
+            _ => Some(Collection::Minor),
+        }
+    }
+
+    /// Whether a full collection is due.
+    fn has_grown(&self) -> bool {
+        let bytes = self.space.byte_slices.get().saturating_sub(self.byte_slices) * SLICE;
+        let most = self.stats.live_after_full as u128 * u128::from(self.settings.growth) / 100;
+        (self.grown + bytes) as u128 >= most.max(self.settings.growth_at_least as u128)
+    }
+
+    /// What to collect when the nursery is full.
+    fn usual(&self) -> Collection {
+        if self.has_grown() { Collection::Full } else { Collection::Minor }
+    }
+
+    /// Collects until there is room for `words` words in the nursery; `false` if that does not help.
+    ///
+    /// # Safety
+    /// As for [`collect`](Self::collect).
+    pub(super) unsafe fn make_room(&mut self, mutator: &Mutator, words: usize) -> bool {
+        let due = self.due(mutator);
+        mutator.arm(self.settings.stress.is_some());
+        if words > self.nursery.1 * SLICE / WORD {
+            return false;
+        }
+        if due.is_none() && words <= mutator.room() {
+            return true; // the limit was null for a moment
+        }
+        let kind = due.unwrap_or_else(|| self.usual());
+        // SAFETY: the caller's promise.
+        unsafe {
+            let collected = self.collect(mutator, kind);
+            if words <= mutator.room() {
+                return true;
+            }
+            collected != Some(Collection::Full)
+                && self.collect(mutator, Collection::Full).is_some()
+                && words <= mutator.room()
+        }
+    }
+
+    /// A large object. `None` if there is no memory.
+    pub(super) fn alloc_large(&mut self, words: usize, align: usize) -> Option<NonNull<Header>> {
+        let before = self.large.slices;
+        let object = self.large.alloc(&self.space, words, align).or_else(|| {
+            // There may be addresses, and these are in the way.
+            self.old.return_spare(&self.space, 0);
+            self.large.alloc(&self.space, words, align)
+        })?;
+        let bytes = (self.large.slices - before) * SLICE;
+        self.stats.bytes_allocated += bytes as u64;
+        self.stats.bytes_large += bytes as u64;
+        self.grown += bytes;
+        NonNull::new(object)
+    }
+
+    /// A large object, even if that takes a collection.
+    ///
+    /// # Safety
+    /// As for [`collect`](Self::collect).
+    pub(super) unsafe fn alloc_large_collecting(
+        &mut self,
+        mutator: &Mutator,
+        words: usize,
+        align: usize,
+    ) -> Option<NonNull<Header>> {
+        let due = self.due(mutator).or_else(|| self.has_grown().then_some(Collection::Full));
+        mutator.arm(self.settings.stress.is_some());
+        // SAFETY: the caller's promise.
+        unsafe {
+            let collected = due.and_then(|kind| self.collect(mutator, kind));
+            if let Some(object) = self.alloc_large(words, align) {
+                return Some(object);
+            }
+            if collected != Some(Collection::Full) {
+                self.collect(mutator, Collection::Full);
+            }
+            self.alloc_large(words, align).or_else(|| self.refuse())
+        }
+    }
+
+    /// Collects; a full collection if a minor one is asked for but would leave too little room for a full one later. `None` if there is no memory
+    /// for it: then nothing has changed.
+    ///
+    /// # Safety
+    /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator is this core's.
+    pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) -> Option<Collection> {
+        let young = self.young_words(mutator);
+        let after = self.space.in_use() + (blocks_for(young) + blocks_for(self.old.words() + young)) * BLOCK;
+        let kind = if after > self.space.limit() { Collection::Full } else { kind };
+        let needed = blocks_for(young + if kind == Collection::Full { self.old.words() } else { 0 });
+        if !self.old.prepare(&self.space, needed) {
+            return self.refuse();
+        }
+        let start = clock::nanoseconds();
+        self.stats.bytes_allocated += (young * WORD) as u64;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match kind {
+                Collection::Minor => self.minor(mutator, young),
+                Collection::Full => self.full(mutator, young),
+            }
+        }
+        self.retire_nursery(young);
+        let pause = clock::nanoseconds() - start;
+        match kind {
+            Collection::Minor => self.stats.minor_pauses.record(pause),
+            Collection::Full => self.stats.full_pauses.record(pause),
+        }
+        self.open_nursery(mutator);
+        self.stats.peak_in_use = self.stats.peak_in_use.max(self.space.in_use() * SLICE);
+        if self.settings.verify
+            && let Err(corruption) = self.verify(mutator)
+        {
+            panic!("{corruption}");
+        }
+        Some(kind)
+    }
+
+    /// # Safety
+    /// As for `collect`; there are spare blocks for `young` words.
+    unsafe fn minor(&mut self, mutator: &Mutator, young: usize) {
+        let from = self.young().addr();
+        let (blocks, fill) = (self.old.blocks.len(), self.old.free);
+        if self.remembered.overflowed {
+            // Before there are copies, whose log is 0 already.
+            self.forget_all();
+        }
+        let (old, large, space) = (&mut self.old, &mut self.large, &*self.space);
+        let mut evacuation = Evacuation::<false>::new(from, young * WORD, Use::Nothing, old, large, space);
+        // SAFETY: the caller's promise. What is remembered is objects of the heap, and cards of arrays.
+        unsafe {
+            visit_roots(&mut evacuation, mutator, self.roots, &self.statics, self.callback, false);
+            if core::mem::take(&mut self.remembered.overflowed) {
+                evacuation.scan_old(blocks, fill);
+                self.remembered.entries.clear();
+            }
+            for Entry { object, card } in self.remembered.entries.drain(..) {
+                let address = if card == WHOLE { object.addr() } else { logged_at(object, card) };
+                if !strikes(Fault::KeepsLog) {
+                    *mutator.log(address) = 0;
+                }
+                if strikes(Fault::SkipsRemembered) {
+                    continue;
+                }
+                if card == WHOLE {
+                    evacuation.scan_object(object);
+                } else {
+                    elements_in(object, card).for_each(|index| evacuation.forward(word(object, 2 + index)));
+                }
+            }
+            evacuation.run();
+        }
+        let (objects, words) = (evacuation.objects, evacuation.words);
+        self.stats.objects_promoted += objects as u64;
+        self.stats.bytes_promoted += (words * WORD) as u64;
+        self.grown += words * WORD;
+        self.stats.minor_collections += 1;
+    }
+
+    /// # Safety
+    /// As for `collect`; there are spare blocks for `young` words and all of the old generation.
+    unsafe fn full(&mut self, mutator: &Mutator, young: usize) {
+        if self.remembered.overflowed {
+            self.forget_all();
+        }
+        for Entry { object, card } in self.remembered.entries.drain(..) {
+            // SAFETY: what is remembered is objects of the heap, and cards of arrays.
+            unsafe {
+                let address = if card == WHOLE { object.addr() } else { logged_at(object, card) };
+                *mutator.log(address) = 0;
+            }
+        }
+        self.remembered.overflowed = false;
+        let (from, side) = (self.young().addr(), self.old.side);
+        let condemned = self.old.turn();
+        // There is room for the blocks: as many were reserved as may be needed.
+        self.old.blocks = core::mem::take(&mut self.other_blocks);
+        self.large.mark ^= 1;
+        let (old, large, space) = (&mut self.old, &mut self.large, &*self.space);
+        let mut evacuation = Evacuation::<true>::new(from, young * WORD, side, old, large, space);
+        // SAFETY: the caller's promise.
+        unsafe {
+            visit_roots(&mut evacuation, mutator, self.roots, &self.statics, self.callback, true);
+            evacuation.run();
+        }
+        let (objects, words) = (evacuation.objects, evacuation.words);
+        self.stats.objects_copied += objects as u64;
+        self.stats.bytes_copied += (words * WORD) as u64;
+        // SAFETY: what is not marked cannot be reached.
+        unsafe { self.large.sweep(&self.space) };
+        self.space.cycle.set(self.space.cycle.get().wrapping_add(1));
+        // SAFETY: all that lives has been copied out of them.
+        unsafe { self.retire_blocks(&condemned) };
+        self.other_blocks = condemned;
+        self.other_blocks.clear();
+        self.stats.live_after_full = words * WORD + self.large.slices * SLICE;
+        self.grown = 0;
+        self.byte_slices = self.space.byte_slices.get();
+        self.stats.full_collections += 1;
+        let cold = self.old.warm.len() + blocks_for(self.nursery.1 * SLICE / WORD);
+        self.old.return_spare(&self.space, cold);
+        // What was free through a whole cycle is not needed for the next one.
+        self.space.purge(1);
+    }
+
+    /// All log bytes but those of the nursery are 0 from now on.
+    fn forget_all(&mut self) {
+        let clear = |slice: usize, len: usize| {
+            let (log, bytes) = self.space.log(slice, len);
+            // SAFETY: the log of our own slices.
+            unsafe { log.write_bytes(0, bytes) };
+        };
+        self.old.blocks.iter().for_each(|block| clear(block.slice, BLOCK));
+        self.large.each(&self.space, |_, slice, len| clear(slice, len));
+    }
+
+    /// Blocks that objects have been moved out of are spare, or in quarantine first.
+    ///
+    /// # Safety
+    /// Nobody refers to them.
+    unsafe fn retire_blocks(&mut self, blocks: &[Block]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.settings.quarantine > 0 {
+                blocks.iter().for_each(|block| self.retire(block.slice, BLOCK));
+                return;
+            }
+            blocks.iter().for_each(|block| poison::freed(self.space.at(block.slice), BLOCK * SLICE));
+            self.old.keep_warm(&self.space, blocks);
+        }
+    }
+
+    /// Puts slices that objects have been moved out of into quarantine.
+    ///
+    /// # Safety
+    /// Nobody refers to them.
+    unsafe fn retire(&mut self, slice: usize, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            poison::freed(self.space.at(slice), len * SLICE);
+            if self.quarantine.try_reserve(1).is_err() {
+                self.space.give(slice, len);
+                return;
+            }
+            self.space.set_use(slice, len, Use::Quarantine);
+            self.space.protect(slice, len, false);
+            self.quarantine.push_back((slice, len));
+        }
+        while self.quarantine.len() > self.settings.quarantine {
+            self.release_one();
+        }
+    }
+
+    /// Frees what has been in quarantine for longest.
+    fn release_one(&mut self) {
+        if let Some((slice, len)) = self.quarantine.pop_front() {
+            // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
+            unsafe {
+                self.space.protect(slice, len, true);
+                self.space.give(slice, len);
+            }
+        }
+    }
+
+    /// The nursery is empty, of which `young` words were used; with a quarantine, it is another one, if there is memory.
+    fn retire_nursery(&mut self, young: usize) {
+        let (slice, len) = self.nursery;
+        if self.settings.quarantine > 0
+            && let Some(next) = self.space.take(len, 1, Use::Nursery)
+        {
+            let ((was, bytes), (log, _)) = (self.space.log(slice, len), self.space.log(next, len));
+            // SAFETY: the logs of our own slices; nothing young is left in the old nursery.
+            unsafe {
+                was.write_bytes(0, bytes);
+                log.write_bytes(1, bytes);
+                self.retire(slice, len);
+            }
+            self.nursery.0 = next;
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { poison::freed(self.space.at(slice), young * WORD) };
+    }
+
+    /// Gives back to the system what is free. Returns the bytes.
+    pub(super) fn trim(&mut self) -> usize {
+        self.old.return_spare(&self.space, 0);
+        self.space.purge(0)
+    }
+
+    /// Ends all objects; raw bytes stay as long as somebody has the space.
+    fn end(&mut self) {
+        self.quarantine.iter().for_each(|(slice, len)| {
+            // SAFETY: as in `release_one`.
+            unsafe {
+                self.space.protect(*slice, *len, true);
+                self.space.give(*slice, *len);
+            }
+        });
+        // SAFETY: the heap is gone, and with it whoever referred to these.
+        unsafe {
+            self.large.mark ^= 1;
+            self.large.sweep(&self.space);
+            for block in &self.old.blocks {
+                poison::freed(self.space.at(block.slice), BLOCK * SLICE);
+                self.space.give(block.slice, BLOCK);
+            }
+            poison::freed(self.space.at(self.nursery.0), self.nursery.1 * SLICE);
+            self.space.give(self.nursery.0, self.nursery.1);
+            RootTable::abandon(self.roots);
+        }
+        self.space.reserve.set(0);
+        self.trim();
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Forwards all roots; of owned ones, only those that have been written since the last collection, unless `all`.
+///
+/// # Safety
+/// As for [`Collector::collect`].
+unsafe fn visit_roots<const FULL: bool>(
+    evacuation: &mut Evacuation<'_, FULL>,
+    mutator: &Mutator,
+    roots: NonNull<RootTable>,
+    statics: &[*mut Header],
+    callback: Option<Callback>,
+    all: bool,
+) {
+    // SAFETY: the caller's promise: slots hold null or pointers to objects. What is forwarded is not young.
+    unsafe {
+        roots.as_ref().each(all, |slot| {
+            if !strikes(Fault::SkipsRoot) {
+                evacuation.forward(slot);
+            }
+        });
+        let mut slot = mutator.stack_base.get();
+        while slot < mutator.stack_top.get() {
+            if !strikes(Fault::SkipsStack) {
+                evacuation.forward(slot);
+            }
+            slot = slot.add(1);
+        }
+        statics.iter().for_each(|object| evacuation.scan_object(*object));
+        if let Some(Callback { call, data }) = callback {
+            call(&mut RootVisitor::new(&mut |slot| evacuation.forward(slot)), data);
+        }
+    }
+}
