@@ -7,6 +7,7 @@
 //! A row is added in a file of `rows`, and a new file to [`rows`].
 
 mod arenas;
+mod common;
 mod harness;
 mod heaps;
 mod rows;
@@ -19,11 +20,8 @@ use harness::args::{self, Request};
 use harness::{Plan, Row, child, measure, report};
 
 fn rows() -> Vec<Row> {
-    [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS, rows::pinned::ROWS]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect()
+    let groups = [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS, rows::pinned::ROWS, rows::collector::ROWS];
+    groups.into_iter().flatten().copied().collect()
 }
 
 fn main() -> ExitCode {

@@ -26,7 +26,7 @@ pub(super) fn start(row: &str, contender: &str) -> usize {
 /// # Errors
 /// There is no such contender in a row of memory.
 pub fn run(row: &Row, contender: &str) -> Result<(), String> {
-    let Contenders { ours, peers } = (row.contenders)();
+    let Contenders { ours, peers, .. } = (row.contenders)();
     let mut contenders = [(OURS, ours)].into_iter().chain(peers);
     let found = contenders.find_map(|(name, one)| match one.work {
         Work::Child(work) if name == contender => Some(work),

@@ -12,14 +12,18 @@
 //!   two medians: what disturbs a round mostly disturbs both of its samples.
 //!
 //! A row of memory is measured in the same way, but each of its samples is a process of its own ([`child`]): memory that
-//! another contender, or the sample before, has left to the process would be counted with it or reused by it.
+//! another contender, or the sample before, has left to the process would be counted with it or reused by it. So is a
+//! row of programs ([`program`]), which come with an allocator, or in a language, of their own.
 
 pub mod args;
 pub mod child;
+pub mod program;
 pub mod report;
 pub mod threads;
 
 use std::time::{Duration, Instant};
+
+use program::{Program, Ran};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +35,12 @@ pub struct Plan {
     pub rounds: (usize, usize),
     /// How long a row may take, roughly.
     pub row: Duration,
-    /// How many rounds a row gets whose samples are processes. They vary little.
+    /// How many rounds a row of memory gets. Its samples vary little.
     pub child_rounds: usize,
+    /// How many rounds a row of programs gets. Its samples are long.
+    pub program_rounds: usize,
+    /// Whether programs get the smaller of their two sizes of work.
+    pub small: bool,
 }
 
 impl Plan {
@@ -41,9 +49,17 @@ impl Plan {
         rounds: (15, 301),
         row: Duration::from_millis(5000),
         child_rounds: 7,
+        program_rounds: 5,
+        small: false,
     };
-    pub const QUICK: Self =
-        Self { sample: Duration::from_micros(100), rounds: (3, 15), row: Duration::from_millis(100), child_rounds: 1 };
+    pub const QUICK: Self = Self {
+        sample: Duration::from_micros(100),
+        rounds: (3, 15),
+        row: Duration::from_millis(100),
+        child_rounds: 1,
+        program_rounds: 1,
+        small: true,
+    };
 
     /// The rounds for a row of which one round takes `round`. Odd, so that a median is one of its samples.
     fn rounds(&self, round: Duration) -> usize {
@@ -132,18 +148,39 @@ const OURS: &str = "ours";
 pub struct Contenders {
     pub ours: Contender,
     pub peers: Vec<(&'static str, Contender)>,
+    size: Option<Size>,
+    telling: Option<Box<dyn Fn() -> String>>,
+}
+
+/// How much a program is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub what: &'static str,
+    pub full: u64,
+    /// With `--quick`, so that the row is soon done.
+    pub quick: u64,
 }
 
 impl Contenders {
     /// Ours; the peers follow by [`against`](Self::against).
     pub fn ours(ours: Contender) -> Self {
-        Self { ours, peers: Vec::new() }
+        Self { ours, peers: Vec::new(), size: None, telling: None }
     }
 
     /// Adds a peer. A crate keeps its name; std's `Vec` is `Vec`.
     pub fn against(mut self, name: &'static str, peer: Contender) -> Self {
         self.peers.push((name, peer));
         self
+    }
+
+    /// For programs, which need one.
+    pub fn size(self, size: Size) -> Self {
+        Self { size: Some(size), ..self }
+    }
+
+    /// Adds what the row has to say beside times when it has been measured.
+    pub fn telling(self, tell: impl Fn() -> String + 'static) -> Self {
+        Self { telling: Some(Box::new(tell)), ..self }
     }
 }
 
@@ -159,6 +196,16 @@ enum Work {
     Timed(Box<dyn FnMut(u64) -> Duration>),
     /// Does it once, in a process of its own, and says how many bytes of memory that took.
     Child(fn() -> usize),
+    /// Does it once, and is watched.
+    Program(Program),
+}
+
+/// What one sample gives.
+struct Sample {
+    /// Seconds for one operation, or bytes.
+    value: f64,
+    /// Of a program only.
+    ran: Option<Ran>,
 }
 
 impl Contender {
@@ -213,6 +260,11 @@ impl Contender {
         Self { work: Work::Child(work), operations: 1 }
     }
 
+    /// A contender that is a program.
+    pub fn program(program: Program) -> Self {
+        Self { work: Work::Program(program), operations: 1 }
+    }
+
     /// A repetition is so many operations, and what is shown is the time of one.
     pub fn operations(self, operations: u64) -> Self {
         Self { operations, ..self }
@@ -236,11 +288,17 @@ impl Contender {
         }
     }
 
-    /// Seconds for one operation, or bytes.
-    fn sample(&mut self, row: &str, name: &str, times: u64) -> f64 {
+    /// `size` is what a program is told.
+    fn sample(&mut self, row: &str, name: &str, times: u64, size: u64) -> Sample {
         match &mut self.work {
-            Work::Timed(work) => work(times).as_secs_f64() / (times * self.operations) as f64,
-            Work::Child(_) => child::start(row, name) as f64,
+            Work::Timed(work) => {
+                Sample { value: work(times).as_secs_f64() / (times * self.operations) as f64, ran: None }
+            }
+            Work::Child(_) => Sample { value: child::start(row, name) as f64, ran: None },
+            Work::Program(program) => {
+                let ran = program.run(row, name, size);
+                Sample { value: ran.cpu, ran: Some(ran) }
+            }
         }
     }
 }
@@ -250,16 +308,21 @@ pub struct Outcome {
     pub row: &'static str,
     pub unit: Unit,
     pub ours: f64,
+    /// The memory of a program at its peak, in MiB.
+    pub our_peak: Option<f64>,
     /// In the order in which the row names them.
     pub peers: Vec<PeerOutcome>,
     /// Index of the best peer.
     pub best: usize,
     pub bars: &'static [Bar],
+    /// What else there is to say.
+    pub notes: Vec<String>,
 }
 
 pub struct PeerOutcome {
     pub name: &'static str,
     pub value: f64,
+    pub peak: Option<f64>,
     /// Our value to this peer's.
     pub ratio: f64,
 }
@@ -286,24 +349,30 @@ impl Outcome {
 }
 
 /// Measures one row.
+///
+/// # Panics
+/// A contender fails, or two programs of the row say different things.
 pub fn measure(row: &Row, plan: Plan) -> Outcome {
-    let Contenders { ours, peers } = (row.contenders)();
+    let Contenders { ours, peers, size, telling } = (row.contenders)();
+    let rounds_of_processes = match ours.work {
+        Work::Timed(_) => None,
+        Work::Child(_) => Some(plan.child_rounds),
+        Work::Program(_) => Some(plan.program_rounds),
+    };
     let (names, mut contenders): (Vec<&'static str>, Vec<Contender>) = [(OURS, ours)].into_iter().chain(peers).unzip();
     let times: Vec<u64> = contenders.iter_mut().map(|contender| contender.calibrate(plan.sample)).collect();
-    let mut sample = |at: usize| contenders[at].sample(row.name, names[at], times[at]);
-    let rounds = match row.unit {
-        Unit::Mebibytes => plan.child_rounds, // nothing to warm up
-        _ => {
-            let start = Instant::now();
-            (0..names.len()).for_each(|at| {
-                sample(at);
-            });
-            plan.rounds(start.elapsed())
-        }
-    };
+    let told = size.map_or(0, |size| if plan.small { size.quick } else { size.full });
+    let mut sample = |at: usize| contenders[at].sample(row.name, names[at], times[at], told);
+    let rounds = rounds_of_processes.unwrap_or_else(|| {
+        let start = Instant::now();
+        (0..names.len()).for_each(|at| {
+            sample(at);
+        });
+        plan.rounds(start.elapsed())
+    });
 
     // samples[contender][round]
-    let mut samples = vec![Vec::with_capacity(rounds); names.len()];
+    let mut samples: Vec<Vec<Sample>> = names.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
         for turn in 0..names.len() {
             let at = if round % 2 == 0 { turn } else { names.len() - 1 - turn };
@@ -311,24 +380,39 @@ pub fn measure(row: &Row, plan: Plan) -> Outcome {
         }
     }
 
+    let said = |samples: &[Sample]| samples[0].ran.as_ref().map(|ran| ran.said.clone());
+    for (name, theirs) in names.iter().zip(&samples) {
+        assert_eq!(said(&samples[0]), said(theirs), "{}: what {OURS} and {name} found out", row.name);
+    }
+
     let (ours, theirs) = samples.split_first().expect("we always contend");
+    let value = |samples: &[Sample]| row.unit.of(median(samples.iter().map(|sample| sample.value)));
+    let peak = |samples: &[Sample]| {
+        let peaks: Option<Vec<f64>> = samples.iter().map(|sample| sample.ran.as_ref().map(|ran| ran.peak)).collect();
+        peaks.map(|peaks| Unit::Mebibytes.of(median(peaks.into_iter())))
+    };
     let peers: Vec<PeerOutcome> = names[1..]
         .iter()
         .zip(theirs)
         .map(|(name, theirs)| PeerOutcome {
             name,
-            value: row.unit.of(median(theirs.iter().copied())),
-            ratio: median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs)),
+            value: value(theirs),
+            peak: peak(theirs),
+            ratio: median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.value / theirs.value)),
         })
         .collect();
     let best = (0..peers.len()).min_by(|a, b| peers[*a].value.total_cmp(&peers[*b].value)).expect("a row has a peer");
+    let smaller = size.filter(|size| told != size.full);
+    let smaller = smaller.map(|size| format!("{} {told} instead of {}: --quick", size.what, size.full));
     Outcome {
         row: row.name,
         unit: row.unit,
-        ours: row.unit.of(median(ours.iter().copied())),
+        ours: value(ours),
+        our_peak: peak(ours),
         peers,
         best,
         bars: row.bars,
+        notes: smaller.into_iter().chain(telling.map(|tell| tell())).collect(),
     }
 }
 

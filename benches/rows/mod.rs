@@ -1,21 +1,12 @@
 //! What is measured, one file per group of rows.
 
-use std::arch::asm;
-use std::ptr::NonNull;
-
 pub mod arena;
 pub mod buffer;
+pub mod collector;
 pub mod kernel;
 pub mod pinned;
 
-/// Lets a block escape: for the compiler, whoever has the pointer may now read and write the block and all else that has
-/// escaped, an allocator's own memory included. `black_box` does the same, but by a store to the stack, which is a third of
-/// the stores of such a loop and would be what is measured.
-#[inline(always)]
-fn escape<T: ?Sized>(block: NonNull<T>) {
-    // SAFETY: there is no instruction.
-    unsafe { asm!("/* {0} */", in(reg) block.as_ptr().cast::<u8>(), options(nostack, preserves_flags)) }
-}
+use crate::common::escape;
 
 /// Calls `work` so many times, rounded up to four, in a loop of four calls. A loop of one would be over in one to two
 /// cycles where it lies within a line of the code and in one more where it does not, which is luck.

@@ -209,11 +209,11 @@ impl Collector {
     /// # Safety
     /// As for [`collect`](Self::collect).
     pub(super) unsafe fn make_room(&mut self, mutator: &Mutator, words: usize) -> bool {
-        let due = self.due(mutator);
-        mutator.arm(self.settings.stress.is_some());
         if words > self.nursery.1 * SLICE / WORD {
             return false;
         }
+        let due = self.due(mutator);
+        mutator.arm(self.settings.stress.is_some());
         if due.is_none() && words <= mutator.room() {
             return true; // the limit was null for a moment
         }
@@ -280,7 +280,7 @@ impl Collector {
         let after = self.space.in_use() + (blocks_for(young) + blocks_for(self.old.words() + young)) * BLOCK;
         let kind = if after > self.space.limit() { Collection::Full } else { kind };
         let needed = blocks_for(young + if kind == Collection::Full { self.old.words() } else { 0 });
-        if !self.old.prepare(&self.space, needed) {
+        if !self.old.prepare(&self.space, needed) || !self.prepare_turn(kind, needed) {
             return self.refuse();
         }
         let start = clock::nanoseconds();
@@ -306,6 +306,12 @@ impl Collector {
             panic!("{corruption}");
         }
         Some(kind)
+    }
+
+    /// There is room for the list of as many blocks as a full collection may need, beside the list that it takes apart.
+    fn prepare_turn(&mut self, kind: Collection, needed: usize) -> bool {
+        let grows = kind == Collection::Full && needed > self.other_blocks.capacity();
+        !grows || !crate::os::struck() && self.other_blocks.try_reserve(needed).is_ok()
     }
 
     /// # Safety

@@ -236,8 +236,7 @@ impl GeneralHeap {
     pub fn new_root<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> Root<T> {
         let object = self.alloc::<T>(init).object();
         // SAFETY: a new object of that type; nothing has collected since.
-        let object = unsafe { Gc::new(object) };
-        self.root(object)
+        or_panic(unsafe { self.own(Gc::new(object)) })
     }
 
     /// As [`new_root`](Self::new_root).
@@ -250,8 +249,7 @@ impl GeneralHeap {
     pub fn try_new_root<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> AllocResult<Root<T>> {
         let object = self.try_alloc::<T>(init)?.object();
         // SAFETY: as in `new_root`.
-        let object = unsafe { Gc::new(object) };
-        self.try_root(object)
+        unsafe { self.own(Gc::new(object)) }
     }
 
     /// Makes a root of an object.
@@ -276,7 +274,15 @@ impl GeneralHeap {
     #[track_caller]
     pub fn try_root<T: Managed>(&self, object: Gc<'_, T>) -> AllocResult<Root<T>> {
         self.check(object);
-        // SAFETY: an object of this heap; a slot that is owned belongs to one root.
+        // SAFETY: an object of this heap.
+        unsafe { self.own(object) }
+    }
+
+    /// # Safety
+    /// An object of this heap.
+    #[inline(always)]
+    unsafe fn own<T: Managed>(&self, object: Gc<'_, T>) -> AllocResult<Root<T>> {
+        // SAFETY: the caller's promise; a slot that is owned belongs to one root.
         unsafe { RootTable::own(self.roots, object.word()).map(|slot| Root::new(slot)) }.ok_or(NO_ROOTS)
     }
 

@@ -148,7 +148,8 @@ impl Info {
         assert!(bitmap.len() * 64 >= words as usize, "the bitmap is shorter than the object");
         Self {
             size: Self::total(0, words),
-            pointers: ELSEWHERE,
+            // The one word of an object of none is nobody's, and has no bit.
+            pointers: if words == 0 { 0 } else { ELSEWHERE },
             kind: Kind::Bitmap,
             bitmap: bitmap.as_ptr(),
             ..Self::blank(name)

@@ -5,18 +5,22 @@
 //! collection looks at no others, since after a collection nothing young is left for a slot to point to. A million roots that
 //! stay cost it nothing.
 //!
+//! Free slots are on a stack of pointers to them, and not linked through each other: the next allocation need not wait for what a slot
+//! holds, and how many are owned follows from the stack's height.
+//!
 //! Invariants:
-//! * T1. A slot is either free, then it holds the next free slot with bit 0 set, or owned by exactly one root, then it holds
-//!   a pointer to an object.
+//! * T1. A slot is either free, then it holds [`FREE`] and the stack has it once, or owned by exactly one root, then it holds a
+//!   pointer to an object.
 //! * T2. A chunk with a slot that points into the nursery is dirty.
 //! * T3. A table lives until its heap has been dropped and no root is left.
+//! * T4. The stack has room for all slots.
 
 use alloc::alloc as process;
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
-use super::info::{Header, Word};
+use super::info::Word;
 
 /// The bytes of a chunk.
 const CHUNK: usize = 16 << 10;
@@ -26,7 +30,7 @@ const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
     Err(_) => unreachable!(),
 };
 
-/// A free slot has this bit; pointers to objects have not, as those of the typed interface have no tags.
+/// What a free slot holds. It is no pointer to an object, which would be aligned.
 const FREE: usize = 1;
 
 pub(super) type Slot = Cell<Word>;
@@ -58,12 +62,17 @@ impl Chunk {
 }
 
 pub(super) struct RootTable {
-    free: Cell<*const Slot>,
+    /// The stack of free slots: behind its last one.
+    top: Cell<*mut NonNull<Slot>>,
+    /// Where it starts.
+    bottom: Cell<*mut NonNull<Slot>>,
+    /// If `top` comes here the table is not needed any more: never while there is a heap, then it is null.
+    last: Cell<*mut NonNull<Slot>>,
+    /// How many slots the stack has room for.
+    room: Cell<usize>,
+    /// All slots.
+    slots: Cell<usize>,
     chunks: Cell<*const Chunk>,
-    /// Owned slots.
-    live: Cell<usize>,
-    /// The heap is there; see T3.
-    has_heap: Cell<bool>,
 }
 
 impl RootTable {
@@ -75,10 +84,12 @@ impl RootTable {
         // SAFETY: not of zero size.
         let table = NonNull::new(unsafe { process::alloc(Layout::new::<Self>()) })?.cast::<Self>();
         let empty = Self {
-            free: Cell::new(ptr::null()),
+            top: Cell::new(ptr::null_mut()),
+            bottom: Cell::new(ptr::null_mut()),
+            last: Cell::new(ptr::null_mut()),
+            room: Cell::new(0),
+            slots: Cell::new(0),
             chunks: Cell::new(ptr::null()),
-            live: Cell::new(0),
-            has_heap: Cell::new(true),
         };
         // SAFETY: just allocated for it.
         unsafe { table.write(empty) };
@@ -94,7 +105,7 @@ impl RootTable {
 
     /// Owned slots.
     pub(super) fn live(&self) -> usize {
-        self.live.get()
+        self.slots.get() - (self.top.get().addr() - self.bottom.get().addr()) / size_of::<NonNull<Slot>>()
     }
 
     /// A slot that points to `object`. `None` if there is no memory for another chunk.
@@ -103,15 +114,15 @@ impl RootTable {
     /// `table` is a table that lives; `object` is an object of its heap.
     #[inline(always)]
     pub(super) unsafe fn own(table: NonNull<Self>, object: Word) -> Option<NonNull<Slot>> {
-        // SAFETY: the caller's promise. A free slot belongs to a chunk of this table (T1).
+        // SAFETY: the caller's promise. What is on the stack is free slots of this table's chunks (T1).
         unsafe {
             let this = table.as_ref();
-            let slot = match NonNull::new(this.free.get().cast_mut()) {
-                Some(slot) => slot,
-                None => Self::grow(table)?,
-            };
-            this.free.set(slot.as_ref().get().map_addr(|next| next & !FREE).cast_const().cast());
-            this.live.set(this.live.get() + 1);
+            if this.top.get() == this.bottom.get() && !Self::grow(table) {
+                return None;
+            }
+            let top = this.top.get().sub(1);
+            this.top.set(top);
+            let slot = top.read();
             slot.as_ref().set(object);
             Chunk::of(slot).as_ref().dirty.set(true);
             Some(slot)
@@ -138,13 +149,14 @@ impl RootTable {
     #[inline(always)]
     pub(super) unsafe fn disown(slot: NonNull<Slot>) {
         let table = Self::of(slot);
-        // SAFETY: the table of an owned slot lives (T3).
+        // SAFETY: the table of an owned slot lives (T3), and there is room on the stack (T4).
         unsafe {
             let this = table.as_ref();
-            slot.as_ref().set(this.free.get().cast_mut().cast::<Header>().map_addr(|next| next | FREE));
-            this.free.set(slot.as_ptr());
-            this.live.set(this.live.get() - 1);
-            if this.live.get() == 0 && !this.has_heap.get() {
+            slot.as_ref().set(ptr::without_provenance_mut(FREE));
+            let top = this.top.get();
+            top.write(slot);
+            this.top.set(top.add(1));
+            if top.add(1) == this.last.get() {
                 Self::destroy(table);
             }
         }
@@ -155,38 +167,65 @@ impl RootTable {
     /// # Safety
     /// The table lives, and is not used by the heap afterwards.
     pub(super) unsafe fn abandon(table: NonNull<Self>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; T4.
         unsafe {
-            table.as_ref().has_heap.set(false);
-            if table.as_ref().live.get() == 0 {
+            let this = table.as_ref();
+            this.last.set(this.bottom.get().wrapping_add(this.slots.get()));
+            if this.live() == 0 {
                 Self::destroy(table);
             }
         }
     }
 
-    /// Makes another chunk, and returns the first of its slots, which is the first free one.
+    /// Makes another chunk, whose slots are then on the stack, which is empty.
     ///
     /// # Safety
     /// The table lives.
     #[cold]
     #[inline(never)]
-    unsafe fn grow(table: NonNull<Self>) -> Option<NonNull<Slot>> {
+    unsafe fn grow(table: NonNull<Self>) -> bool {
         if crate::os::struck() {
-            return None;
+            return false;
         }
-        // SAFETY: not of zero size; the block has room for the head and so many slots.
+        // SAFETY: layouts are not of zero size; the block has room for the head and so many slots, the stack for all.
         unsafe {
-            let chunk = NonNull::new(process::alloc(CHUNK_LAYOUT))?.cast::<Chunk>();
             let this = table.as_ref();
+            let slots = this.slots.get() + SLOTS;
+            if slots > this.room.get() {
+                let room = slots.next_power_of_two();
+                let Ok(layout) = Layout::array::<NonNull<Slot>>(room) else { return false };
+                let Some(bottom) = NonNull::new(process::alloc(layout)) else { return false };
+                this.free_stack(); // nothing is on it
+                this.bottom.set(bottom.as_ptr().cast());
+                this.top.set(this.bottom.get());
+                this.room.set(room);
+            }
+            let Some(chunk) = NonNull::new(process::alloc(CHUNK_LAYOUT)) else { return false };
+            let chunk = chunk.cast::<Chunk>();
             chunk.write(Chunk { table, next: Cell::new(this.chunks.get()), dirty: Cell::new(false) });
             this.chunks.set(chunk.as_ptr());
-            let slots = Chunk::slots(chunk);
             for index in (0..SLOTS).rev() {
-                let next = this.free.get().cast_mut().cast::<Header>().map_addr(|next| next | FREE);
-                slots.add(index).write(Cell::new(next));
-                this.free.set(slots.add(index).as_ptr());
+                let slot = Chunk::slots(chunk).add(index);
+                slot.write(Cell::new(ptr::without_provenance_mut(FREE)));
+                this.top.get().write(slot);
+                this.top.set(this.top.get().add(1));
             }
-            Some(slots)
+            this.slots.set(slots);
+            if !this.last.get().is_null() {
+                this.last.set(this.bottom.get().add(slots)); // a root of a heap that is gone was cloned
+            }
+        }
+        true
+    }
+
+    /// # Safety
+    /// The stack is not used afterwards.
+    unsafe fn free_stack(&self) {
+        if self.room.get() > 0
+            && let Ok(layout) = Layout::array::<NonNull<Slot>>(self.room.get())
+        {
+            // SAFETY: allocated with this layout.
+            unsafe { process::dealloc(self.bottom.get().cast(), layout) };
         }
     }
 
@@ -203,7 +242,7 @@ impl RootTable {
                 for index in 0..SLOTS {
                     // SAFETY: a slot of the chunk.
                     let slot = unsafe { Chunk::slots(chunk).add(index).as_ref() };
-                    if slot.get().addr() & FREE == 0 {
+                    if slot.get().addr() != FREE {
                         visit(slot.as_ptr());
                     }
                 }
@@ -221,7 +260,7 @@ impl RootTable {
             for index in 0..SLOTS {
                 // SAFETY: as in `each`.
                 let object = unsafe { Chunk::slots(chunk).add(index).as_ref() }.get();
-                if object.addr() & FREE == 0 {
+                if object.addr() != FREE {
                     visit(object, head.dirty.get());
                 }
             }
@@ -242,6 +281,7 @@ impl RootTable {
                 next = (*chunk).next.get().cast_mut();
                 process::dealloc(chunk.cast(), CHUNK_LAYOUT);
             }
+            table.as_ref().free_stack();
             process::dealloc(table.as_ptr().cast(), Layout::new::<Self>());
         }
     }

@@ -1,0 +1,13 @@
+//! The General Heap.
+//!
+//! | module | the promise |
+//! |---|---|
+//! | `model` | random programs do what they do on a model: the whole graph, every count, at every collection |
+//! | `stress` | programs are right when every allocation collects |
+//! | `poison` | a stale pointer is noticed when it is used |
+//! | `limits` | where memory ends, requests are refused, nothing is lost, and the heap goes on |
+
+#[path = "common/cases.rs"]
+mod cases;
+#[path = "common/child.rs"]
+mod child;
