@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 
 #[path = "codegen/arena.rs"]
 mod arena;
+#[path = "codegen/general.rs"]
+mod general;
 #[path = "codegen/pinned.rs"]
 mod pinned;
 

@@ -3,6 +3,7 @@
 //! | module | the promise |
 //! |---|---|
 //! | `file_reading` | `Place::read_file` gives the file's bytes, by direct IO where it says so, and loses nothing on failure |
+//! | `term_index` | the index of the words is a plain map, in a balanced tree that never changes, and leaves nothing behind in its heap |
 //! | `similarity` | words, vectors and products are those of a plain computation in `f64` |
 //! | `whole_job` | a run on a folder with anything in it reports it all and stays within its limits |
 //! | `command_line` | arguments are understood or refused |
@@ -19,7 +20,9 @@ mod corpus {
     pub mod read;
     pub mod report;
     pub mod run;
+    pub mod terms;
     pub mod tokens;
+    pub mod tree;
     pub mod vectors;
     pub mod walk;
 }
@@ -33,6 +36,8 @@ mod command_line;
 mod file_reading;
 #[path = "corpus/similarity.rs"]
 mod similarity;
+#[path = "corpus/term_index.rs"]
+mod term_index;
 #[path = "corpus/whole_job.rs"]
 mod whole_job;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 pub const USAGE: &str = "\
 usage: cargo bench -p bench --bench peers -- [--filter PREFIX]... [--quick] [--json FILE]
   --filter PREFIX  only the rows whose name starts with PREFIX; several add up
-  --quick          few, short samples: a test that the rows run, not a measurement
+  --quick          few, short samples and less work for programs: a test that the rows run, not a measurement
   --json FILE      write the results to FILE too";
 
 #[derive(Debug, Default)]

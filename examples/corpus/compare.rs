@@ -1,4 +1,4 @@
-//! Phase 5: every vector times every other.
+//! Phase 6: every vector times every other.
 //!
 //! # Note: the order of the work
 //! A vector of many columns does not fit the first-level cache, and all vectors together do not fit the second. So pairs

@@ -3,9 +3,9 @@
 //! `cargo run --release --example corpus -- [PATH] [--top N]`
 //!
 //! One module a phase, in the order in which a file goes through them: [`walk`] finds it, [`read`] brings it into
-//! page-aligned memory, [`tokens`] makes words of it, [`vectors`] a TF-IDF vector, [`compare`] multiplies every vector
-//! with every other by [`kernels`], and [`report`] prints what came of it. [`run`] drives them and is where memory is
-//! given out; this file only speaks to the shell.
+//! page-aligned memory, [`tokens`] makes words of it, [`terms`] counts them in a [`tree`], [`vectors`] makes a TF-IDF
+//! vector, [`compare`] multiplies every vector with every other by [`kernels`], and [`report`] prints what came of it.
+//! [`run`] drives them and is where memory is given out; this file only speaks to the shell.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,7 +17,9 @@ mod progress;
 mod read;
 mod report;
 mod run;
+mod terms;
 mod tokens;
+mod tree;
 mod vectors;
 mod walk;
 

@@ -39,6 +39,8 @@ pub struct Limits {
     pub text_bytes: u64,
     /// Different words.
     pub terms: usize,
+    /// What the index of the words may take, in bytes. Nothing is left out because of that: there is an error.
+    pub index_bytes: usize,
     /// Different documents.
     pub documents: usize,
     /// All vectors together, in bytes.
@@ -54,6 +56,7 @@ impl Default for Limits {
             file_bytes: 16 << 20,
             text_bytes: 512 << 20,
             terms: 4 << 20,
+            index_bytes: 1 << 30,
             documents: 1 << 16,
             vector_bytes: 256 << 20,
             products: 1 << 35,
@@ -82,6 +85,7 @@ same words, each as often, are one text and are listed apart.
 Limits: 16 MiB for a file, 512 MiB for all text, 1048576 files, 4194304 different words, 65536
 different texts, 256 MiB for all vectors. What is left out is counted. If there are more words than
 vectors have room for, words share columns and the similarity is approximate; the report says so.
+If the index of the words needs more than 1 GiB, memory is short.
 
 Exit code: 0 if done, 1 if memory is short or the report cannot be written, 2 if the arguments make
 no sense or PATH cannot be read.

@@ -1,10 +1,11 @@
-//! Phase 6: what came of it, for a person at a terminal of 100 columns. Paths are never cut: they are there to be copied.
+//! Phase 7: what came of it, for a person at a terminal of 100 columns. Paths are never cut: they are there to be copied.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bhc_rts_alloc::general::GcStats;
 use bhc_rts_alloc::{Align, AllocStats, KnownAlign, PageAlign, SimdLevel, page_size};
 
 use super::read::{Reads, Skip, Skipped};
@@ -50,6 +51,8 @@ pub struct Report {
     /// The statistics of each region, at the end of comparing. Chunks of the arena are blocks of `System` and in its
     /// figures too.
     pub regions: Vec<(&'static str, AllocStats)>,
+    /// The index of the words, which is collected as a whole just before that.
+    pub collected: GcStats,
 }
 
 /// Files of a set that are shown by name.
@@ -204,23 +207,41 @@ impl Report {
 
     fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\nMemory, by region")?;
-        let titles = ["allocated", "freed", "live", "peak", "allocations", "frees", "failed"];
-        write!(out, "  {:<10}", "")?;
-        for title in titles {
-            write!(out, "{title:>12}")?;
-        }
-        writeln!(out)?;
+        let mut row = |name: &str, cells: [&dyn fmt::Display; 7]| {
+            write!(out, "  {name:<11}")?;
+            cells.into_iter().try_for_each(|cell| write!(out, "{cell:>12}"))?;
+            writeln!(out)
+        };
+        row("", [&"allocated", &"freed", &"live", &"peak", &"allocations", &"frees", &"failed"])?;
         for (region, stats) in &self.regions {
-            write!(out, "  {region:<10}")?;
-            for bytes in [stats.total_allocated, stats.total_deallocated, stats.current_live, stats.peak_usage] {
-                write!(out, "{:>12}", Bytes(bytes as u64))?;
-            }
-            for count in [stats.allocation_count, stats.deallocation_count, stats.failed_allocations] {
-                write!(out, "{:>12}", Count(count))?;
-            }
-            writeln!(out)?;
+            let bytes = |bytes: usize| Bytes(bytes as u64);
+            row(
+                region,
+                [
+                    &bytes(stats.total_allocated),
+                    &bytes(stats.total_deallocated),
+                    &bytes(stats.current_live),
+                    &bytes(stats.peak_usage),
+                    &Count(stats.allocation_count),
+                    &Count(stats.deallocation_count),
+                    &Count(stats.failed_allocations),
+                ],
+            )?;
         }
-        Ok(())
+        row("", [&"allocated", &"promoted", &"copied", &"live", &"minor GCs", &"full GCs", &"max pause"])?;
+        let gc = &self.collected;
+        row(
+            "GeneralHeap",
+            [
+                &Bytes(gc.bytes_allocated),
+                &Bytes(gc.bytes_promoted),
+                &Bytes(gc.bytes_copied),
+                &Bytes(gc.live_after_full as u64),
+                &Count(gc.minor_collections as usize),
+                &Count(gc.full_collections as usize),
+                &Milliseconds(gc.minor_pauses.longest().max(gc.full_pauses.longest())),
+            ],
+        )
     }
 }
 
@@ -318,5 +339,14 @@ impl fmt::Display for Bytes {
             (size, unit) = (size / 1024.0, larger);
         }
         f.pad(&format!("{size:.1} {unit}"))
+    }
+}
+
+/// A time, given in nanoseconds.
+struct Milliseconds(u64);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.3} ms", self.0 as f64 / 1e6))
     }
 }

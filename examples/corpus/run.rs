@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bhc_rts_alloc::{
-    Align, AllocError, AllocResult, HotArena, MemoryRegion, PageAlign, PinnedHeap, Place, SimdLevel, System,
+    Align, AllocError, AllocResult, GeneralHeap, HotArena, MemoryRegion, PageAlign, PinnedHeap, Place, SimdLevel,
+    System,
 };
 
 use super::compare::{self, Pair, Top};
 use super::options::{Limits, Options};
 use super::read::{self, Reads, Skip, Skipped};
 use super::report::{Report, SimilarPair, printable, relative};
-use super::vectors::{self, Bag, TermIndex, Vector};
+use super::terms::{Bag, TermIndex};
+use super::vectors::{self, Vector};
 use super::{progress, walk};
 
 /// Why there is no report.
@@ -52,11 +54,14 @@ pub struct Phases {
 /// If the root cannot be read, memory for the vectors or the temporaries is short, or `out` does not take the report.
 /// What is wrong with single files is in the report.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> {
-    // Where memory comes from, for each of the three kinds of use there are. File bytes live from a read to the end of
-    // counting words and want to be pinned for the device; vectors live as long as the job; temporaries of the kernels
-    // live as long as a block of pairs, which is a scope of the arena. (The words themselves are in `TermIndex`.)
+    // Where memory comes from, for each of the four kinds of use there are. File bytes live from a read to the end of
+    // counting words and want to be pinned for the device; the nodes of the index live until none points to them any
+    // more; vectors live as long as the job; temporaries of the kernels live as long as a block of pairs, which is a
+    // scope of the arena.
     let pinned = PinnedHeap::builder().limit(pinned_bytes(&options.limits)).try_build()?;
     let file_bytes = Place::<PageAlign>::new().within(&pinned);
+    let collected = GeneralHeap::builder().nursery(NURSERY).limit(options.limits.index_bytes).try_build()?;
+    let index = TermIndex::new(collected, options.limits.terms);
     let vector_memory = Place::<Align<64>>::new();
     let mut temporaries = HotArena::<Align<64>>::default();
 
@@ -65,12 +70,12 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         .map_err(|error| RunError::Root { path: options.root.clone(), error })?;
     let looked_at = found.files.len() + found.skipped.total();
 
-    let mut texts = Texts::new(options, found.skipped);
-    texts.read_all(&found.files, options, file_bytes, &mut phases);
+    let mut texts = Texts::new(index, found.skipped);
+    texts.read_all(&found.files, options, file_bytes, &mut phases)?;
     let Texts { bags, paths, index, reads, skipped, text_bytes, .. } = texts;
 
     let (features, vectors) =
-        timed(&mut phases.vectors, || vectors::build(&bags, index.len(), &options.limits, &vector_memory))?;
+        timed(&mut phases.vectors, || vectors::build(&bags, &index.documents(), &options.limits, &vector_memory))?;
 
     let level = SimdLevel::detect();
     let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, &mut temporaries))?;
@@ -106,12 +111,16 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         refused_words: index.refused(),
         level,
         phases,
+        collected: index.heap().gc_stats(),
         regions: vec![("PinnedHeap", pinned.stats()), ("System", System.stats()), ("HotArena", temporaries.stats())],
     };
     report.write(out)?;
     out.flush()?;
     Ok(report)
 }
+
+/// The young nodes of the index: those of some texts, in a part of the level-2 cache that leaves room for the texts.
+const NURSERY: usize = 512 << 10;
 
 /// The most memory that file bytes may take: a file, and what the heap keeps of those before it. A file that has grown since it
 /// was looked at does not fit, and cannot be read.
@@ -133,9 +142,9 @@ struct Texts {
 }
 
 impl Texts {
-    fn new(options: &Options, skipped: Skipped) -> Self {
+    fn new(index: TermIndex, skipped: Skipped) -> Self {
         Self {
-            index: TermIndex::new(options.limits.terms),
+            index,
             bags: Vec::new(),
             paths: Vec::new(),
             by_bag: HashMap::new(),
@@ -152,13 +161,14 @@ impl Texts {
         options: &Options,
         place: Place<PageAlign, R>,
         phases: &mut Phases,
-    ) {
+    ) -> AllocResult<()> {
         let bar = progress::bar(options.progress, "reading", files.len());
         for path in files {
-            self.read_one(path, options, place.clone(), phases);
+            self.read_one(path, options, place.clone(), phases)?;
             bar.inc(1);
         }
         bar.finish_and_clear();
+        timed(&mut phases.words, || self.index.tidy())
     }
 
     fn read_one<R: MemoryRegion>(
@@ -167,35 +177,46 @@ impl Texts {
         options: &Options,
         place: Place<PageAlign, R>,
         phases: &mut Phases,
-    ) {
+    ) -> AllocResult<()> {
         if self.text_bytes >= options.limits.text_bytes {
-            return self.skipped.add(Skip::TooMuchText);
+            return self.skip(Skip::TooMuchText);
         }
         let bytes = match timed(&mut phases.read, || read::read(place, path)) {
             Ok((bytes, how)) => {
                 self.reads.add(how, bytes.len());
                 bytes
             }
-            Err(error) => return self.skipped.unreadable(path, &error.to_string()),
+            Err(error) => {
+                self.skipped.unreadable(path, &error.to_string());
+                return Ok(());
+            }
         };
         let text = match timed(&mut phases.read, || read::as_text(&bytes)) {
             Ok(text) => text,
-            Err(why) => return self.skipped.add(why),
+            Err(why) => return self.skip(why),
         };
-        let bag = timed(&mut phases.words, || self.index.bag(text));
+        let counted = timed(&mut phases.words, || self.index.count(text))?;
+        let bag = &counted.bag;
         if bag.is_empty() {
-            return self.skipped.add(Skip::NoWords);
+            return self.skip(Skip::NoWords);
         }
-        if let Some(&document) = self.by_bag.get(&bag) {
+        if let Some(&document) = self.by_bag.get(bag) {
             self.paths[document].push(path.to_owned());
         } else if self.bags.len() == options.limits.documents {
-            return self.skipped.add(Skip::TooManyDocuments);
+            return self.skip(Skip::TooManyDocuments);
         } else {
             self.by_bag.insert(bag.clone(), self.bags.len());
-            self.bags.push(bag);
+            self.bags.push(bag.clone());
             self.paths.push(vec![path.to_owned()]);
+            self.index.add(counted);
         }
         self.text_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn skip(&mut self, why: Skip) -> AllocResult<()> {
+        self.skipped.add(why);
+        Ok(())
     }
 }
 

@@ -8,7 +8,10 @@
 const LENGTHS: std::ops::RangeInclusive<usize> = 2..=40;
 
 /// Calls `word` with each word of `text`, in order.
-pub fn for_each_word(text: &str, mut word: impl FnMut(&str)) {
+///
+/// # Errors
+/// The first of `word`, which ends it.
+pub fn for_each_word<E>(text: &str, mut word: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let mut lower = String::new();
     for run in text.split(|c: char| !c.is_alphanumeric()) {
         // The first test is for speed: most runs are empty, and a long one need not be counted.
@@ -16,11 +19,12 @@ pub fn for_each_word(text: &str, mut word: impl FnMut(&str)) {
             continue;
         }
         if run.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-            word(run);
+            word(run)?;
         } else {
             lower.clear();
             lower.extend(run.chars().flat_map(char::to_lowercase));
-            word(&lower);
+            word(&lower)?;
         }
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Phase 4: from words to vectors whose dot product is the cosine of the documents.
+//! Phase 5: from words to vectors whose dot product is the cosine of the documents.
 //!
 //! # Note: the weights
 //! TF-IDF in its usual smoothed form: a word that stands `t` times in a document, and in `d` of all `n` documents, weighs
@@ -16,71 +16,16 @@
 //! as the length is taken after folding, documents with the same words still have the similarity 1. The report says
 //! which of the two it was.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-
 use bhc_rts_alloc::{Align, AllocResult, MemoryRegion, Place, SimdBuffer};
 
 use super::options::Limits;
-use super::tokens::for_each_word;
-
-/// A word, by the order in which the index met them.
-pub type TermId = u32;
-
-/// How often each word stands in a document: sorted by word, each word once.
-pub type Bag = Rc<[(TermId, u32)]>;
+use super::terms::Bag;
 
 /// The vector of one document.
 pub type Vector<R> = SimdBuffer<f32, Align<64>, R>;
 
 /// The fewest columns that words are folded into: a similarity is then good to about 0.03.
 pub const MIN_COLUMNS: usize = 1024;
-
-/// All words so far: many small, long-lived objects that point nowhere, which is what a garbage-collected heap is for.
-#[derive(Debug)]
-pub struct TermIndex {
-    ids: HashMap<Box<str>, TermId>,
-    limit: usize,
-    refused: u64,
-}
-
-impl TermIndex {
-    /// An index of at most `limit` words.
-    pub fn new(limit: usize) -> Self {
-        Self { ids: HashMap::new(), limit: limit.min(TermId::MAX as usize), refused: 0 }
-    }
-
-    /// Counts the words of a text. Words that are new when the index is full are not counted.
-    pub fn bag(&mut self, text: &str) -> Bag {
-        let mut words = Vec::new();
-        for_each_word(text, |word| words.extend(self.id(word)));
-        words.sort_unstable();
-        words.chunk_by(|a, b| a == b).map(|same| (same[0], u32::try_from(same.len()).unwrap_or(u32::MAX))).collect()
-    }
-
-    fn id(&mut self, word: &str) -> Option<TermId> {
-        if let Some(id) = self.ids.get(word) {
-            return Some(*id);
-        }
-        if self.ids.len() == self.limit {
-            self.refused += 1;
-            return None;
-        }
-        let id = TermId::try_from(self.ids.len()).ok()?;
-        self.ids.insert(word.into(), id);
-        Some(id)
-    }
-
-    /// How many words there are.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// How often a word was not counted because the index was full.
-    pub fn refused(&self) -> u64 {
-        self.refused
-    }
-}
 
 /// What the columns of the vectors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,20 +53,17 @@ fn columns(documents: usize, limits: &Limits) -> usize {
     by_memory.min(by_time).max(MIN_COLUMNS)
 }
 
-/// The vectors of documents, in memory from `place`. `terms` is one more than the largest word.
+/// The vectors of documents, in memory from `place`. `documents_with` says how many of them have each word.
 ///
 /// # Errors
 /// If memory is short.
 pub fn build<R: MemoryRegion + Clone>(
     bags: &[Bag],
-    terms: usize,
+    documents_with: &[u32],
     limits: &Limits,
     place: &Place<Align<64>, R>,
 ) -> AllocResult<(Features, Vec<Vector<R>>)> {
-    let mut documents_with = vec![0u32; terms];
-    for (term, _) in bags.iter().flat_map(|bag| bag.iter()) {
-        documents_with[*term as usize] += 1;
-    }
+    let terms = documents_with.len();
     let shared = documents_with.iter().filter(|documents| **documents > 1).count();
     let features = Features { terms, shared, columns: shared.min(columns(bags.len(), limits)) };
 

@@ -72,7 +72,8 @@ impl<'h, T: Managed> Gc<'h, PtrArray<T>> {
 /// assert_eq!(samples.iter().sum::<f32>(), 501.5);
 /// ```
 pub struct Array<T: Copy + 'static, A: KnownAlign = Align<8>> {
-    _elements: PhantomData<(T, A)>,
+    /// Invariant in `T`: an array that is written as one type is not read as another.
+    _elements: PhantomData<(*mut T, A)>,
 }
 
 /// Bytes in the heap.

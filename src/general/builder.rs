@@ -34,6 +34,7 @@ impl GeneralHeapBuilder {
             nursery: 1 << 20,
             reserve: 0,
             limit: usize::MAX,
+            huge_pages: true,
             shadow_stack: 64 << 20,
             growth: 100,
             growth_at_least: 0,
@@ -59,11 +60,18 @@ impl GeneralHeapBuilder {
         self
     }
 
-    /// The most memory that nursery, objects and raw bytes may take; by default there is no limit but what is reserved.
-    /// A part of it is kept for the copies of the next full collection: about half of it can be objects that live.
-    /// Requests beyond it are refused.
+    /// The most memory that nursery, objects and raw bytes may take, and what is held for copies; by default there is no limit but what
+    /// is reserved. Nearly half of it can be small objects that live, since a collection copies them; large objects and raw bytes count once.
+    /// Requests beyond it are refused. The nursery is at most a sixteenth of it.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.0.limit = bytes;
+        self
+    }
+
+    /// Whether the system is asked for huge pages, where it has them, once the heap is larger than 4 MiB: by default it is. What lives in a
+    /// large heap is everywhere in it, and most of the time of reading it may go into finding its pages.
+    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.0.huge_pages = huge_pages;
         self
     }
 
@@ -74,7 +82,7 @@ impl GeneralHeapBuilder {
     }
 
     /// When to collect all: when `percent` of what lived after the last full collection has come to the old generation since, and at least `bytes`. By
-    /// default 100 percent (GHC's factor of 2), and four nurseries, at least 8 MiB.
+    /// default 100 percent (GHC's factor of 2), and eight nurseries, at least 16 MiB.
     pub fn growth(mut self, percent: u32, bytes: usize) -> Self {
         (self.0.growth, self.0.growth_at_least) = (percent, bytes.max(1));
         self

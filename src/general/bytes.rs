@@ -802,6 +802,7 @@ mod tests {
             let bytes = bytes(limit);
             let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
             for step in steps {
+                let before = bytes.inner.space.taken();
                 match step {
                     Step::Alloc(layout, zeroed) => {
                         match if zeroed { bytes.alloc_zeroed(layout) } else { bytes.alloc(layout) } {
@@ -846,7 +847,10 @@ mod tests {
                     Step::Trim => drop(bytes.trim()),
                 }
                 check(&bytes, &live);
-                bytes.inner.space.pressed.set(false);
+                let space = &bytes.inner.space;
+                let taken = space.taken();
+                assert!(taken <= before || taken + space.reserve.get() <= limit, "the reserve was taken");
+                space.pressed.set(false);
             }
             for (block, layout) in live.drain(..) {
                 // SAFETY: a live block with its layout.

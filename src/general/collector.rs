@@ -8,9 +8,9 @@
 //! * A limit is near, a request, or a stress mode says so.
 //!
 //! # Note: never short of memory in the middle
-//! A collection begins only if there are spare blocks for the worst case, that everything lives (O2); for full collections the
-//! space keeps room (A4), by letting less of the nursery be used when it is short. So the places where memory may be lacking are
-//! all before anything has moved, and who allocated gets an error from a heap that is as before.
+//! Spare blocks for the worst case, that everything lives, are held beforehand (O2): the nursery is opened only so far as they
+//! are enough, for this collection and the next. So a collection cannot fail; what can is an allocation, if even after a full
+//! collection too little of the nursery can be opened. Then its caller gets an error, from a heap that is in order.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -42,12 +42,19 @@ pub enum Stress {
     Alternating(u32),
 }
 
+/// The nursery is at most this part of the limit.
+const NURSERY_OF_LIMIT: usize = 16;
+
+/// At least this part of the nursery is opened, or nothing.
+const LEAST: usize = 16;
+
 /// What the builder decides; all sizes in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) nursery: usize,
     pub(super) reserve: usize,
     pub(super) limit: usize,
+    pub(super) huge_pages: bool,
     pub(super) shadow_stack: usize,
     /// A full collection when what has come since the last one is this much of what lived then, in percent.
     pub(super) growth: u32,
@@ -85,8 +92,6 @@ pub(super) struct Collector {
     grown: usize,
     /// Raw bytes that lived then, in slices.
     byte_slices: usize,
-    /// Room for the list of the next full collection's blocks.
-    other_blocks: Vec<Block>,
     /// Allocations that stress counts, and collections that it made.
     stressed: (u32, u32),
 }
@@ -94,17 +99,19 @@ pub(super) struct Collector {
 impl Collector {
     /// `None` if there is no memory.
     pub(super) fn new(settings: Settings) -> Option<Self> {
-        let space = Space::new(settings.reserve, settings.limit, settings.source)?;
+        let space = Space::new(settings.reserve, settings.limit, settings.huge_pages, settings.source)?;
         if crate::os::struck() {
             return None;
         }
         let page = crate::os::page_size();
-        let stack = core::alloc::Layout::from_size_align(settings.shadow_stack.next_multiple_of(page).max(page), page);
-        let stack = Range::reserve(stack.ok()?, settings.source)?;
+        let stack = crate::align::checked_align_up(settings.shadow_stack, page)?;
+        let stack = core::alloc::Layout::from_size_align(stack.max(page), page).ok()?;
+        let stack = Range::reserve(stack, settings.source)?;
         if !stack.commit(0, stack.len()) {
             return None;
         }
-        let slices = settings.nursery.div_ceil(SLICE).max(LARGE * WORD / SLICE);
+        let nursery = settings.nursery.min(settings.limit / NURSERY_OF_LIMIT);
+        let slices = nursery.div_ceil(SLICE).max(LARGE * WORD / SLICE);
         let nursery = (space.take(slices, 1, Use::Nursery)?, slices);
         let (log, bytes) = space.log(nursery.0, slices);
         // SAFETY: the log of our own slices.
@@ -125,7 +132,6 @@ impl Collector {
             stats: GcStats::default(),
             grown: 0,
             byte_slices: 0,
-            other_blocks: Vec::new(),
             stressed: (0, 0),
         })
     }
@@ -140,17 +146,35 @@ impl Collector {
         (mutator.hp.get().addr() - self.young().addr()) / WORD
     }
 
-    /// The mutator allocates from the start of the nursery, as far as a full collection could still copy it all (A4).
+    /// The words of the whole nursery.
+    fn nursery_words(&self) -> usize {
+        self.nursery.1 * SLICE / WORD
+    }
+
+    /// The mutator allocates from the start of the nursery, as far as there are blocks for copies of it all (O2).
     pub(super) fn open_nursery(&mut self, mutator: &Mutator) {
-        let free = self.space.limit().saturating_sub(self.space.in_use());
-        let copied = (free / BLOCK).saturating_sub(1) * (BLOCK_WORDS - LARGE);
-        let words = (self.nursery.1 * SLICE / WORD).min(copied.saturating_sub(self.old.words()));
-        self.space.reserve.set(blocks_for(self.old.words() + words) * BLOCK);
+        let all = self.nursery_words();
+        let wanted = (2 * blocks_for(self.old.words() + all)).saturating_sub(self.old.blocks.len());
+        while self.old.spare.len() < wanted && (self.old.hold(&self.space) || self.release_one()) {}
+        let words = if self.old.spare.len() >= wanted {
+            self.old.return_spare(&self.space, wanted);
+            all
+        } else {
+            let blocks = (self.old.spare.len() + self.old.blocks.len()) / 2;
+            let words = (blocks.saturating_sub(1) * (BLOCK_WORDS - LARGE)).saturating_sub(self.old.words()).min(all);
+            // Less would be one collection after the other, for next to nothing.
+            if words < all / LEAST { 0 } else { words }
+        };
         mutator.hp.set(self.young());
         mutator.limit.set(self.young().wrapping_add(words));
         mutator.arm(self.settings.stress.is_some());
         // SAFETY: nothing young is left.
         unsafe { poison::fresh(self.space.at(self.nursery.0), self.nursery.1 * SLICE) };
+    }
+
+    /// The words of the nursery that may be used before the next collection.
+    pub(super) fn opened_words(&self, mutator: &Mutator) -> usize {
+        (mutator.limit.get().addr() - self.young().addr()) / WORD
     }
 
     /// Counts a request that is refused.
@@ -199,9 +223,9 @@ impl Collector {
         (self.grown + bytes) as u128 >= most.max(self.settings.growth_at_least as u128)
     }
 
-    /// What to collect when the nursery is full.
-    fn usual(&self) -> Collection {
-        if self.has_grown() { Collection::Full } else { Collection::Minor }
+    /// What to collect when the nursery is full. If not even half of it could be opened, memory is short.
+    fn usual(&self, mutator: &Mutator) -> Collection {
+        if self.has_grown() || self.opened_words(mutator) < self.nursery_words() / 2 { Collection::Full } else { Collection::Minor }
     }
 
     /// Collects until there is room for `words` words in the nursery; `false` if that does not help.
@@ -209,7 +233,7 @@ impl Collector {
     /// # Safety
     /// As for [`collect`](Self::collect).
     pub(super) unsafe fn make_room(&mut self, mutator: &Mutator, words: usize) -> bool {
-        if words > self.nursery.1 * SLICE / WORD {
+        if words > self.nursery_words() {
             return false;
         }
         let due = self.due(mutator);
@@ -217,31 +241,42 @@ impl Collector {
         if due.is_none() && words <= mutator.room() {
             return true; // the limit was null for a moment
         }
-        let kind = due.unwrap_or_else(|| self.usual());
+        let kind = due.unwrap_or_else(|| self.usual(mutator));
         // SAFETY: the caller's promise.
         unsafe {
-            let collected = self.collect(mutator, kind);
-            if words <= mutator.room() {
-                return true;
+            self.collect(mutator, kind);
+            if words > mutator.room() && kind == Collection::Minor {
+                self.collect(mutator, Collection::Full);
             }
-            collected != Some(Collection::Full)
-                && self.collect(mutator, Collection::Full).is_some()
-                && words <= mutator.room()
+        }
+        words <= mutator.room()
+    }
+
+    /// Collects if large objects of together `words` words would not get memory; `false` if that does not help.
+    ///
+    /// # Safety
+    /// As for [`collect`](Self::collect).
+    pub(super) unsafe fn make_room_for_large(&mut self, mutator: &Mutator, words: usize) -> bool {
+        let fits = |space: &Space| words.div_ceil(SLICE / WORD) < space.available();
+        // SAFETY: the caller's promise.
+        fits(&self.space) || unsafe { self.make_room(mutator, 0) && fits(&self.space) } || unsafe {
+            self.collect(mutator, Collection::Full);
+            fits(&self.space)
         }
     }
 
-    /// A large object. `None` if there is no memory.
-    pub(super) fn alloc_large(&mut self, words: usize, align: usize) -> Option<NonNull<Header>> {
+    /// A large object. `None` if there is no memory. If it is time for a full collection, the mutator is to come by for one.
+    pub(super) fn alloc_large(&mut self, mutator: &Mutator, words: usize, align: usize) -> Option<NonNull<Header>> {
         let before = self.large.slices;
-        let object = self.large.alloc(&self.space, words, align).or_else(|| {
-            // There may be addresses, and these are in the way.
-            self.old.return_spare(&self.space, 0);
-            self.large.alloc(&self.space, words, align)
-        })?;
+        let object = self.large.alloc(&self.space, words, align)?;
         let bytes = (self.large.slices - before) * SLICE;
         self.stats.bytes_allocated += bytes as u64;
         self.stats.bytes_large += bytes as u64;
         self.grown += bytes;
+        if self.has_grown() {
+            self.space.pressed.set(true);
+            mutator.arm(true);
+        }
         NonNull::new(object)
     }
 
@@ -259,30 +294,26 @@ impl Collector {
         mutator.arm(self.settings.stress.is_some());
         // SAFETY: the caller's promise.
         unsafe {
-            let collected = due.and_then(|kind| self.collect(mutator, kind));
-            if let Some(object) = self.alloc_large(words, align) {
+            if let Some(kind) = due {
+                self.collect(mutator, kind);
+            }
+            if let Some(object) = self.alloc_large(mutator, words, align) {
                 return Some(object);
             }
-            if collected != Some(Collection::Full) {
+            if due != Some(Collection::Full) {
                 self.collect(mutator, Collection::Full);
             }
-            self.alloc_large(words, align).or_else(|| self.refuse())
+            self.alloc_large(mutator, words, align).or_else(|| self.refuse())
         }
     }
 
-    /// Collects; a full collection if a minor one is asked for but would leave too little room for a full one later. `None` if there is no memory
-    /// for it: then nothing has changed.
+    /// Collects. This cannot fail (O2).
     ///
     /// # Safety
-    /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator is this core's.
-    pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) -> Option<Collection> {
+    /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator is this
+    /// collector's.
+    pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) {
         let young = self.young_words(mutator);
-        let after = self.space.in_use() + (blocks_for(young) + blocks_for(self.old.words() + young)) * BLOCK;
-        let kind = if after > self.space.limit() { Collection::Full } else { kind };
-        let needed = blocks_for(young + if kind == Collection::Full { self.old.words() } else { 0 });
-        if !self.old.prepare(&self.space, needed) || !self.prepare_turn(kind, needed) {
-            return self.refuse();
-        }
         let start = clock::nanoseconds();
         self.stats.bytes_allocated += (young * WORD) as u64;
         // SAFETY: the caller's promise.
@@ -293,25 +324,18 @@ impl Collector {
             }
         }
         self.retire_nursery(young);
+        self.open_nursery(mutator);
         let pause = clock::nanoseconds() - start;
         match kind {
             Collection::Minor => self.stats.minor_pauses.record(pause),
             Collection::Full => self.stats.full_pauses.record(pause),
         }
-        self.open_nursery(mutator);
         self.stats.peak_in_use = self.stats.peak_in_use.max(self.space.in_use() * SLICE);
         if self.settings.verify
             && let Err(corruption) = self.verify(mutator)
         {
             panic!("{corruption}");
         }
-        Some(kind)
-    }
-
-    /// There is room for the list of as many blocks as a full collection may need, beside the list that it takes apart.
-    fn prepare_turn(&mut self, kind: Collection, needed: usize) -> bool {
-        let grows = kind == Collection::Full && needed > self.other_blocks.capacity();
-        !grows || !crate::os::struck() && self.other_blocks.try_reserve(needed).is_ok()
     }
 
     /// # Safety
@@ -343,7 +367,10 @@ impl Collector {
                 if card == WHOLE {
                     evacuation.scan_object(object);
                 } else {
-                    elements_in(object, card).for_each(|index| evacuation.forward(word(object, 2 + index)));
+                    let elements = elements_in(object, card);
+                    let skipped = usize::from(strikes(Fault::SkipsElement));
+                    (elements.start..elements.end - skipped)
+                        .for_each(|index| evacuation.forward(word(object, 2 + index)));
                 }
             }
             evacuation.run();
@@ -371,8 +398,6 @@ impl Collector {
         self.remembered.overflowed = false;
         let (from, side) = (self.young().addr(), self.old.side);
         let condemned = self.old.turn();
-        // There is room for the blocks: as many were reserved as may be needed.
-        self.old.blocks = core::mem::take(&mut self.other_blocks);
         self.large.mark ^= 1;
         let (old, large, space) = (&mut self.old, &mut self.large, &*self.space);
         let mut evacuation = Evacuation::<true>::new(from, young * WORD, side, old, large, space);
@@ -389,14 +414,11 @@ impl Collector {
         self.space.cycle.set(self.space.cycle.get().wrapping_add(1));
         // SAFETY: all that lives has been copied out of them.
         unsafe { self.retire_blocks(&condemned) };
-        self.other_blocks = condemned;
-        self.other_blocks.clear();
+        self.old.keep_list(condemned);
         self.stats.live_after_full = words * WORD + self.large.slices * SLICE;
         self.grown = 0;
         self.byte_slices = self.space.byte_slices.get();
         self.stats.full_collections += 1;
-        let cold = self.old.warm.len() + blocks_for(self.nursery.1 * SLICE / WORD);
-        self.old.return_spare(&self.space, cold);
         // What was free through a whole cycle is not needed for the next one.
         self.space.purge(1);
     }
@@ -408,7 +430,11 @@ impl Collector {
             // SAFETY: the log of our own slices.
             unsafe { log.write_bytes(0, bytes) };
         };
-        self.old.blocks.iter().for_each(|block| clear(block.slice, BLOCK));
+        self.old
+            .blocks
+            .iter()
+            .filter(|_| !strikes(Fault::KeepsBlockLog))
+            .for_each(|block| clear(block.slice, BLOCK));
         self.large.each(&self.space, |_, slice, len| clear(slice, len));
     }
 
@@ -423,8 +449,10 @@ impl Collector {
                 blocks.iter().for_each(|block| self.retire(block.slice, BLOCK));
                 return;
             }
-            blocks.iter().for_each(|block| poison::freed(self.space.at(block.slice), BLOCK * SLICE));
-            self.old.keep_warm(&self.space, blocks);
+            for block in blocks {
+                poison::freed(self.space.at(block.slice), BLOCK * SLICE);
+                self.old.reuse(&self.space, block.slice);
+            }
         }
     }
 
@@ -449,15 +477,17 @@ impl Collector {
         }
     }
 
-    /// Frees what has been in quarantine for longest.
-    fn release_one(&mut self) {
-        if let Some((slice, len)) = self.quarantine.pop_front() {
-            // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
-            unsafe {
-                self.space.protect(slice, len, true);
-                self.space.give(slice, len);
-            }
+    /// Frees what has been in quarantine for longest; `false` if nothing is.
+    fn release_one(&mut self) -> bool {
+        let Some((slice, len)) = self.quarantine.pop_front() else {
+            return false;
+        };
+        // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
+        unsafe {
+            self.space.protect(slice, len, true);
+            self.space.give(slice, len);
         }
+        true
     }
 
     /// The nursery is empty, of which `young` words were used; with a quarantine, it is another one, if there is memory.
@@ -470,7 +500,9 @@ impl Collector {
             // SAFETY: the logs of our own slices; nothing young is left in the old nursery.
             unsafe {
                 was.write_bytes(0, bytes);
-                log.write_bytes(1, bytes);
+                if !strikes(Fault::ForgetsNurseryLog) {
+                    log.write_bytes(1, bytes);
+                }
                 self.retire(slice, len);
             }
             self.nursery.0 = next;
@@ -480,10 +512,14 @@ impl Collector {
         unsafe { poison::freed(self.space.at(slice), young * WORD) };
     }
 
-    /// Gives back to the system what is free. Returns the bytes.
+    /// Gives back to the system what is free: what spare blocks had is, too. Returns the bytes.
     pub(super) fn trim(&mut self) -> usize {
-        self.old.return_spare(&self.space, 0);
-        self.space.purge(0)
+        let spare = self.old.spare.iter().map(|slice| {
+            // SAFETY: a spare block is nobody's.
+            unsafe { self.space.discard(*slice, BLOCK) }
+        });
+        let spare = spare.sum::<usize>();
+        spare + self.space.purge(0)
     }
 
     /// Ends all objects; raw bytes stay as long as somebody has the space.
@@ -507,8 +543,8 @@ impl Collector {
             self.space.give(self.nursery.0, self.nursery.1);
             RootTable::abandon(self.roots);
         }
-        self.space.reserve.set(0);
-        self.trim();
+        self.old.return_spare(&self.space, 0);
+        self.space.purge(0);
     }
 }
 
@@ -544,8 +580,11 @@ unsafe fn visit_roots<const FULL: bool>(
             }
             slot = slot.add(1);
         }
-        statics.iter().for_each(|object| evacuation.scan_object(*object));
-        if let Some(Callback { call, data }) = callback {
+        let statics = statics.iter().filter(|_| !strikes(Fault::SkipsStatic));
+        statics.for_each(|object| evacuation.scan_object(*object));
+        if let Some(Callback { call, data }) = callback
+            && !strikes(Fault::SkipsCallback)
+        {
             call(&mut RootVisitor::new(&mut |slot| evacuation.forward(slot)), data);
         }
     }

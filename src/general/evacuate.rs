@@ -23,6 +23,27 @@ use crate::align::align_up;
 use crate::runs::{NONE, SLICE};
 use crate::sync::Ordering::Relaxed;
 
+/// What a pointer leads to, as far as a collection is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Condemned,
+    Large,
+    Other,
+}
+
+/// A pointer without its tag.
+#[inline(always)]
+fn untagged(pointer: Word) -> Word {
+    pointer.map_addr(|address| address & !TAG)
+}
+
+/// # Safety
+/// It points to an object, which may have been moved.
+unsafe fn is_indirection(pointer: Word) -> bool {
+    // SAFETY: the caller's promise.
+    matches!(unsafe { Header::read(untagged(pointer)) }, First::Object(info) if info.kind == Kind::Indirection)
+}
+
 /// A collection at work. `FULL`: the old generation is condemned, too.
 pub(super) struct Evacuation<'c, const FULL: bool> {
     young: usize,
@@ -75,41 +96,39 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Whether an address is in the condemned space. A large object's is not, and is marked.
+    /// What is at an address, if it is condemned, or large and this is a full collection.
     #[inline(always)]
-    fn is_condemned(&mut self, address: usize) -> bool {
+    fn meets(&self, address: usize) -> Met {
         if !FULL {
-            return address.wrapping_sub(self.young) < self.young_len;
+            return if address.wrapping_sub(self.young) < self.young_len { Met::Condemned } else { Met::Other };
         }
         let offset = address.wrapping_sub(self.base);
         if offset >= self.ready {
-            return false;
+            return Met::Other;
         }
         // SAFETY: the table has a byte for each slice that is ready.
         let what = unsafe { *self.uses.add(offset / SLICE) };
         if what == self.from || what == Use::Nursery as u8 {
-            return true;
+            Met::Condemned
+        } else if what == Use::Large as u8 {
+            Met::Large
+        } else {
+            Met::Other
         }
-        if what == Use::Large as u8 {
-            self.mark(offset / SLICE);
-        }
-        false
     }
 
-    #[inline(never)]
-    fn mark(&mut self, slice: usize) {
+    /// A large object lives.
+    fn mark(&mut self, object: *mut Header) {
+        let slice = (object.addr() - self.base) / SLICE;
         let head = self.space.head(slice);
-        if strikes(Fault::SkipsMark) {
-            return;
-        }
-        if head.used.load(Relaxed) != self.large.mark {
+        if head.used.load(Relaxed) != self.large.mark && !strikes(Fault::SkipsMark) {
             head.used.store(self.large.mark, Relaxed);
             head.older.store(self.large.gray, Relaxed);
             self.large.gray = slice as u32;
         }
     }
 
-    /// Moves what a slot points to, if it is condemned, and points the slot to where it is now.
+    /// Moves what a slot points to, if it is condemned, and points the slot to where it is now. What is large is marked.
     ///
     /// # Safety
     /// The slot holds null or a pointer to an object, with any tag.
@@ -118,8 +137,10 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         // SAFETY: the caller's promise; a condemned object has a header, and after E1 in it the address of its copy.
         unsafe {
             let pointer = *slot;
-            if !self.is_condemned(pointer.addr()) {
-                return;
+            match self.meets(pointer.addr()) {
+                Met::Condemned => {}
+                Met::Large => return self.forward_unusual(slot),
+                Met::Other => return,
             }
             let tag = pointer.addr() & TAG;
             let object = pointer.map_addr(|address| address & !TAG).cast::<*const Info>();
@@ -130,8 +151,7 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
             }
             let size = (*header).size as usize;
             if size == 0 {
-                self.forward_unusual(slot);
-                return;
+                return self.forward_unusual(slot);
             }
             let to = self.take(size);
             copy(object.cast(), to, size);
@@ -142,7 +162,7 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// As `forward`, for a condemned object that has not been moved and whose size is not simply in its `Info`.
+    /// As `forward`, for what is large, and for what is condemned, has not been moved, and has no size in its `Info`.
     ///
     /// # Safety
     /// As for `forward`.
@@ -150,15 +170,16 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
     unsafe fn forward_unusual(&mut self, slot: *mut Word) {
         // SAFETY: as in `forward`.
         unsafe {
-            let object = (*slot).map_addr(|address| address & !TAG);
-            let tag = (*slot).addr() & TAG;
-            let First::Object(info) = Header::read(object) else { unreachable!("not moved") };
-            if info.kind == Kind::Indirection && self.look_through(slot) {
-                // It may be anything now, but an indirection only if it leads round in a circle.
-                self.forward(slot);
-                return;
+            if is_indirection(*slot) && self.look_through(slot) {
+                // It may be anything now, but an indirection only if that leads to itself.
+                return self.forward(slot);
             }
-            let words = words_of(object, info);
+            let object = untagged(*slot);
+            if self.meets(object.addr()) == Met::Large {
+                return self.mark(object);
+            }
+            let First::Object(info) = Header::read(object) else { unreachable!("not moved") };
+            let (tag, words) = ((*slot).addr() & TAG, words_of(object, info));
             let to = self.take_aligned(words, info);
             ptr::copy_nonoverlapping(object.cast::<Word>(), to, words);
             *object.cast::<Word>() = to.map_addr(|address| address | MOVED).cast();
@@ -166,42 +187,42 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Puts the end of a chain of condemned indirections in place of a pointer to its beginning, and into all of the chain: so a
-    /// chain is walked once, however many pointers there are to it. `false` if it has no end, or ends with a copy of itself; then the indirection is to be
-    /// copied as it is.
+    /// Puts the end of a chain of indirections in place of a pointer to its beginning, and into all of the chain: so a chain is
+    /// walked once, however many pointers there are to it. If it has no end, but leads into a circle, all that was walked leads to one
+    /// indirection of that, which leads to itself: then `false`.
     ///
     /// # Safety
-    /// The slot points to a condemned indirection that has not been moved.
+    /// The slot points to an indirection, condemned or large, that has not been moved.
     unsafe fn look_through(&mut self, slot: *mut Word) -> bool {
-        // SAFETY: as in `forward`: what is condemned has a header.
+        // SAFETY: as in `forward`: what is condemned, or large, has a header.
         unsafe {
-            let next = |pointer: Word| word(pointer.map_addr(|address| address & !TAG), 1);
+            let next = |pointer: Word| word(untagged(pointer), 1);
             let (mut end, mut behind, mut steps) = (*slot, *slot, 0_usize);
-            loop {
-                if end.addr() & !TAG == 0 || !self.is_condemned(end.addr()) {
-                    break;
-                }
-                match Header::read(end.map_addr(|address| address & !TAG)) {
-                    First::Object(info) if info.kind == Kind::Indirection => end = *next(end),
-                    _ => break,
-                }
+            let ends = loop {
+                end = *next(end);
                 // Two steps for one: a circle is caught up with.
                 steps += 1;
                 if steps.is_multiple_of(2) {
                     behind = *next(behind);
                 }
-                if end.addr() & !TAG == behind.addr() & !TAG {
-                    return false;
+                if untagged(end) == untagged(behind) {
+                    break false;
                 }
-            }
+                if self.meets(end.addr()) == Met::Other || !is_indirection(end) {
+                    break true;
+                }
+            };
             let mut at = *slot;
             while at != end {
                 let payload = next(at);
                 at = *payload;
                 *payload = end;
             }
+            if !ends {
+                *next(end) = end;
+            }
             *slot = end;
-            true
+            ends
         }
     }
 
@@ -247,6 +268,9 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
     /// They are the blocks that were there before the collection.
     pub(super) unsafe fn scan_old(&mut self, blocks: usize, fill: *mut Word) {
         for index in 0..blocks {
+            if strikes(Fault::SkipsOldBlock) {
+                continue;
+            }
             let block = self.old.blocks[index];
             let end = if index + 1 == blocks { fill } else { block.fill };
             // SAFETY: O1; in a minor collection blocks are not condemned.
@@ -255,7 +279,11 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         let mut at = self.large.first;
         while at != NONE {
             // SAFETY: a large object.
-            unsafe { self.scan_object(Large::object(self.space, at as usize)) };
+            unsafe {
+                if !strikes(Fault::SkipsOldLarge) {
+                    self.scan_object(Large::object(self.space, at as usize));
+                }
+            }
             at = self.space.head(at as usize).next.load(Relaxed);
         }
         self.objects = 0; // what is counted is copies
@@ -339,6 +367,10 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
                 if self.scan == self.old.blocks[self.block].fill {
                     self.block += 1;
                     self.scan = self.old.blocks[self.block].start;
+                    if strikes(Fault::SkipsBlock) {
+                        let last = self.block + 1 == self.old.blocks.len();
+                        self.scan = if last { self.old.free } else { self.old.blocks[self.block].fill };
+                    }
                 }
             } else if self.scan == self.old.free {
                 return;
@@ -415,7 +447,9 @@ pub(super) unsafe fn place(start: *mut Word, words: usize, slack: usize, align: 
     // SAFETY: the caller's promise: before and behind are together `slack`.
     unsafe {
         fill(start, before);
-        fill(at.wrapping_add(words), slack - before);
+        if slack == before || !strikes(Fault::ForgetsFiller) {
+            fill(at.wrapping_add(words), slack - before);
+        }
     }
     at
 }

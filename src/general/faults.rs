@@ -23,6 +23,44 @@ pub(super) enum Fault {
     KeepsLog,
     /// A block is used, and is in no list.
     LosesBlock,
+    /// The words of a block that is full are not counted.
+    LosesWords,
+    /// A spare block that is used is still counted as spare.
+    LosesSpare,
+    /// The table does not say what a block is used for.
+    ForgetsUse,
+    /// The pointers of a block's copies are not followed.
+    SkipsBlock,
+    /// The last word of an object stays behind.
+    CopiesShort,
+    /// A pointer loses its tag.
+    ForgetsTag,
+    /// A pointer to a chain of indirections keeps pointing to its beginning.
+    KeepsIndirection,
+    /// What aligns an array is not filled behind it.
+    ForgetsFiller,
+    /// A large object is marked, and its pointers are not followed.
+    SkipsGray,
+    /// A large object that cannot be reached is kept.
+    KeepsDead,
+    /// The last element of a remembered card is not looked at.
+    SkipsElement,
+    /// A static object is not looked at.
+    SkipsStatic,
+    /// The root callback is not called.
+    SkipsCallback,
+    /// A chunk of roots is not dirty, though one was written.
+    KeepsClean,
+    /// What does not fit into the list is not remembered in any other way.
+    ForgetsOverflow,
+    /// When everything old is looked at, a block is not.
+    SkipsOldBlock,
+    /// When everything old is looked at, a large object is not.
+    SkipsOldLarge,
+    /// When the log is cleared, that of a block stays.
+    KeepsBlockLog,
+    /// The log of another nursery is not all ones.
+    ForgetsNurseryLog,
 }
 
 /// Whether a fault strikes here and now.
@@ -44,9 +82,9 @@ mod armed {
         static ARMED: Cell<Option<(Fault, usize)>> = const { Cell::new(None) };
     }
 
-    /// Lets a fault strike at its `n`-th occasion from now on, on this thread; or none.
-    pub(in crate::general) fn arm(fault: Option<(Fault, usize)>) {
-        ARMED.set(fault);
+    /// Lets a fault strike at its `n`-th occasion from now on, on this thread; or none. Returns what was to strike and has not.
+    pub(in crate::general) fn arm(fault: Option<(Fault, usize)>) -> Option<(Fault, usize)> {
+        ARMED.replace(fault)
     }
 
     pub(in crate::general) fn strikes(fault: Fault) -> bool {

@@ -518,23 +518,10 @@ impl GeneralHeap {
         Err(AllocError::OutOfMemory { requested: bytes, available: self.mutator().room() * WORD })
     }
 
-    /// Collects.
-    ///
-    /// # Panics
-    /// If there is no memory for that, which can be only if the system gives none, or bytes of the heap have taken all up to the limit.
-    #[track_caller]
+    /// Collects. This cannot fail: what it may need is held beforehand.
     pub fn collect(&mut self, kind: Collection) {
-        or_panic(self.try_collect(kind));
-    }
-
-    /// As [`collect`](Self::collect). A minor collection may become a full one, where that takes less room.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory for that; the heap is as before.
-    pub fn try_collect(&mut self, kind: Collection) -> AllocResult<()> {
-        // SAFETY: `&mut self`: nobody has references into the heap, or uses the core.
-        let collected = unsafe { (*self.core.as_ptr()).collect(self.mutator(), kind) };
-        collected.map(|_| ()).ok_or_else(|| self.refused(0))
+        // SAFETY: `&mut self`: nobody has references into the heap, or uses the collector.
+        unsafe { (*self.core.as_ptr()).collect(self.mutator(), kind) };
     }
 
     /// What asks this heap to collect, from any thread.
@@ -553,6 +540,7 @@ impl GeneralHeap {
     /// Gives back to the system all memory that is not in use. Returns the bytes. Free memory that was not needed from one full collection to the
     /// next is given back anyway.
     pub fn trim(&mut self) -> usize {
+        self.bytes.trim();
         // SAFETY: `&mut self`: nobody uses the core.
         unsafe { (*self.core.as_ptr()).trim() }
     }

@@ -38,6 +38,8 @@ mod root;
 mod roots;
 mod space;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use array::{Array, Bytes, PtrArray};

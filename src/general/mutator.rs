@@ -166,7 +166,7 @@ impl Mutator {
             return None;
         }
         // SAFETY: the caller's promise.
-        unsafe { (*self.collector.get()).alloc_large(words, 1) }
+        unsafe { (*self.collector.get()).alloc_large(self, words, 1) }
     }
 
     /// # Safety
@@ -203,7 +203,7 @@ impl Mutator {
             let object = if words + slack >= super::old::LARGE {
                 match may_collect {
                     true => collector.alloc_large_collecting(self, words, info.align())?,
-                    false => collector.alloc_large(words, info.align())?,
+                    false => collector.alloc_large(self, words, info.align())?,
                 }
             } else {
                 if may_collect && !self.has_room(words + slack) && !collector.make_room(self, words + slack) {
@@ -236,8 +236,8 @@ impl Mutator {
     #[inline(always)]
     pub(super) unsafe fn reserve(&self, words: usize) -> bool {
         let end = self.hp_lim.load(Relaxed).addr();
-        // Not `has_room`: any number may be asked for.
-        let has_room = words <= end.saturating_sub(self.hp.get().addr()) / WORD;
+        // Not `has_room`: any number may be asked for. It may be for large objects, too.
+        let has_room = words < super::old::LARGE && words <= end.saturating_sub(self.hp.get().addr()) / WORD;
         // SAFETY: the caller's promise.
         has_room || unsafe { self.reserve_slow(words) }
     }
@@ -250,8 +250,10 @@ impl Mutator {
         // SAFETY: as in `alloc_slow`.
         let collector = unsafe { &mut *self.collector.get() };
         // SAFETY: the caller's promise.
-        if unsafe { collector.make_room(self, words) } {
-            return true;
+        unsafe {
+            if (words < super::old::LARGE || collector.make_room_for_large(self, words)) && collector.make_room(self, words) {
+                return true;
+            }
         }
         collector.refuse::<()>();
         false

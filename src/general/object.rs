@@ -162,7 +162,8 @@ impl<'h> Pointers for Live<'h> {
 /// ```
 pub struct Gc<'h, T: Managed> {
     object: NonNull<Header>,
-    _borrow: PhantomData<&'h T>,
+    /// Invariant in `T`: of an array that is written as one type, and read as another, both must be the same.
+    _borrow: PhantomData<(&'h T, *mut T)>,
 }
 
 impl<T: Managed> Clone for Gc<'_, T> {
@@ -259,7 +260,8 @@ impl<T: Managed> fmt::Debug for Field<T> {
 pub struct FieldOf<T, U> {
     /// The word of the object, its header included.
     pub(super) index: usize,
-    _of: PhantomData<fn(T) -> U>,
+    /// Invariant in both: what is stored by the token is what is read by it.
+    _of: PhantomData<fn(T, U) -> (T, U)>,
 }
 
 impl<T, U> Clone for FieldOf<T, U> {
@@ -280,65 +282,102 @@ impl<T, U> FieldOf<T, U> {
     }
 }
 
-/// For [`gc_object!`](crate::gc_object): what its expansion may call.
+/// For [`gc_object!`](crate::gc_object): what its expansion uses. It names nothing else, as other names may mean something else where it
+/// is expanded.
 #[doc(hidden)]
 pub mod private {
-    use super::{Header, Info, WORD, Word, word};
+    use super::{Field, Header, Info, Managed, WORD, Word};
     use core::ptr::NonNull;
 
     pub use core::cell::Cell;
     pub use core::mem::offset_of;
+    pub use core::option::Option;
+    pub use core::stringify;
 
-    /// The shape of `T`, whose first `pointers` words are fields.
+    /// What the fields of an object may be that are no pointers.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not plain data",
+        label = "`data` and `cell` fields are `Copy + 'static`",
+        note = "objects of the heap are moved and freed without running any code: they own nothing, and borrow nothing",
+        note = "what is to live in the heap itself is a `ptr` field: to another object, to a `PtrArray`, or to an `Array` of data"
+    )]
+    pub trait Plain: Copy + 'static {}
+
+    #[diagnostic::do_not_recommend]
+    impl<T: Copy + 'static> Plain for T {}
+
+    /// The shape of `T`, with pointers at these byte offsets.
     #[must_use]
-    pub const fn info<T>(name: &'static str, pointers: usize) -> Info {
+    pub const fn info<T>(name: &'static str, pointers: &[usize]) -> Info {
+        assert!(!core::mem::needs_drop::<T>(), "a heap object has no destructor: no code runs when it is collected");
         assert!(
             align_of::<T>() <= WORD,
-            "a field of a heap object is aligned to at most a word; for more there is `Array`"
+            "a field of a heap object is aligned to at most a word: for more there is `Array`"
         );
-        assert!(!core::mem::needs_drop::<T>(), "a heap object has no destructor");
-        Info::fixed(name, pointers as u32, (size_of::<T>().div_ceil(WORD) - pointers) as u32)
+        let words = size_of::<T>().div_ceil(WORD);
+        assert!(words < u32::MAX as usize, "an object of more than 2^32 words");
+        let mut index = 0;
+        while index < pointers.len() {
+            // There are as many as that, so that they fill it.
+            assert!(
+                pointers[index] < pointers.len() * WORD && pointers[index].is_multiple_of(WORD),
+                "the pointers of a heap object are its first fields"
+            );
+            index += 1;
+        }
+        Info::fixed(name, pointers.len() as u32, (words - pointers.len()) as u32)
     }
 
-    /// The address of an object's payload.
+    /// Asserts that data at byte `offset` of an object is what may be there.
+    pub const fn check_data<T: Plain>(offset: usize) {
+        assert!(offset.is_multiple_of(align_of::<T>()), "a field of a heap object is aligned: it is not `repr(packed)`");
+    }
+
+    /// An object's payload.
+    ///
+    /// # Safety
+    /// Memory for an object.
     #[inline(always)]
     #[must_use]
-    pub fn payload<T>(object: NonNull<Header>) -> NonNull<T> {
+    pub unsafe fn payload<T>(object: NonNull<Header>) -> NonNull<T> {
         // SAFETY: an object has at least two words.
         unsafe { object.cast::<Word>().add(1).cast() }
     }
 
-    /// Initialises a pointer field, at byte `offset`.
+    /// Initialises a pointer field.
     ///
     /// # Safety
-    /// Memory for an object that has a field there.
+    /// Memory for a field; null, or a pointer to a `T` of the heap that it is in.
     #[inline(always)]
-    pub unsafe fn write_field(object: NonNull<Header>, offset: usize, value: Word) {
-        // SAFETY: the caller's promise.
-        unsafe { word(object.as_ptr(), 1 + offset / WORD).write(value) };
+    pub unsafe fn write_field<T: Managed>(field: *mut Field<T>, value: Word) {
+        // SAFETY: the caller's promise; a field is a word.
+        unsafe { field.cast::<Word>().write(value) };
     }
-
-    /// Data of a heap object is plain.
-    pub const fn is_plain<T: Copy + 'static>() {}
 }
 
 /// Declares structs that live in a [`GeneralHeap`](crate::GeneralHeap).
 ///
-/// `struct Name / Init { … }` declares the object, and with the second name the struct of what one is made of. Fields come in this order:
-/// * `ptr name: T,` a pointer to a `T` that lives in the heap, or to nothing: in the object a [`Field<T>`](crate::general::Field), in `Init` an
-///   `Option<&Root<T>>`, or an `Option<Gc<'h, T>>` where nothing can collect. `Name::name` is the token to [`get`](crate::Gc::get) and
-///   [`set`](crate::GeneralHeap::set) it by.
+/// `struct Name / Init { … }` declares the object, and with the second name the struct of what one is made of. Fields come in
+/// this order:
+/// * `ptr name: T,` a pointer to a `T` that lives in the heap, or to nothing: in the object a
+///   [`Field<T>`](crate::general::Field), in `Init` an `Option<&Root<T>>`, or an `Option<Gc<'h, T>>` where nothing can collect.
+///   `Name::name` is the token to [`get`](crate::Gc::get) and [`set`](crate::GeneralHeap::set) it by.
 /// * `data name: T,` plain data (`Copy + 'static`), which does not change.
 /// * `cell name: T,` plain data that may be changed: in the object a `Cell<T>`.
 ///
+/// The struct takes attributes and doc comments, its fields doc comments. It has no parameters, and no destructor. All fields are public.
+///
 /// ```
+/// #![forbid(unsafe_code)]
 /// use bhc_rts_alloc::{GeneralHeap, gc_object};
 ///
 /// gc_object! {
 ///     /// A node of a graph.
 ///     pub struct Node / NodeInit {
+///         /// Where to go from here.
 ///         ptr next: Node,
 ///         data name: char,
+///         /// How often it was come by.
 ///         cell visits: u32,
 ///     }
 /// }
@@ -360,49 +399,113 @@ pub mod private {
 macro_rules! gc_object {
     ($(
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident / $init:ident {
-            $(ptr $ptr:ident : $to:ty,)*
-            $(data $data:ident : $data_type:ty,)*
-            $(cell $cell:ident : $cell_type:ty,)*
-        }
+        $vis:vis struct $name:ident / $init:ident { $($fields:tt)* }
     )+) => {$(
+        $crate::__gc_object! { @sort { [$(#[$meta])*] $vis $name $init } [] [] [] $($fields)* }
+    )+};
+    ($(#[$meta:meta])* $vis:vis struct $name:ident < $($rest:tt)*) => {
+        compile_error! { concat!("`", stringify!($name), "`: a heap object has neither lifetimes nor types for parameters") }
+    };
+    ($($other:tt)*) => {
+        compile_error! { "an object is declared as `pub struct Name / NameInit { ptr a: Other, data b: u64, cell c: u32, }`" }
+    };
+}
+
+/// `@sort` takes the fields one by one and puts them in three lists, of pointers, data and cells, as they have to come; then comes
+/// `@object`, which declares everything.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __gc_object {
+    (@sort $head:tt [$($ptr:tt)*] [] []
+        $(#[doc = $doc:expr])* ptr $name:ident: Self $(, $($rest:tt)*)?
+    ) => {
+        compile_error! { concat!("`ptr ", stringify!($name), ": Self`: write the name of the struct for `Self`") }
+    };
+    (@sort $head:tt [$($ptr:tt)*] [] []
+        $(#[doc = $doc:expr])* ptr $name:ident: $type:ty $(, $($rest:tt)*)?
+    ) => {
+        $crate::__gc_object! { @sort $head [$($ptr)* { [$(#[doc = $doc])*] $name: $type }] [] [] $($($rest)*)? }
+    };
+    (@sort $head:tt $ptrs:tt [$($data:tt)*] []
+        $(#[doc = $doc:expr])* data $name:ident: $type:ty $(, $($rest:tt)*)?
+    ) => {
+        $crate::__gc_object! { @sort $head $ptrs [$($data)* { [$(#[doc = $doc])*] $name: $type }] [] $($($rest)*)? }
+    };
+    (@sort $head:tt $ptrs:tt $datas:tt [$($cell:tt)*]
+        $(#[doc = $doc:expr])* cell $name:ident: $type:ty $(, $($rest:tt)*)?
+    ) => {
+        $crate::__gc_object! { @sort $head $ptrs $datas [$($cell)* { [$(#[doc = $doc])*] $name: $type }] $($($rest)*)? }
+    };
+    (@sort { $($head:tt)* } $ptrs:tt $datas:tt $cells:tt) => {
+        $crate::__gc_object! { @object $($head)* $ptrs $datas $cells }
+    };
+
+    // What no rule above takes.
+    (@sort $head:tt $ptrs:tt $datas:tt $cells:tt $(#[doc = $doc:expr])* ptr $name:ident: $($rest:tt)*) => {
+        compile_error! { concat!("`ptr ", stringify!($name), "`: pointers come first, before `data` and `cell`") }
+    };
+    (@sort $head:tt $ptrs:tt $datas:tt $cells:tt $(#[doc = $doc:expr])* data $name:ident: $($rest:tt)*) => {
+        compile_error! { concat!("`data ", stringify!($name), "`: data comes before `cell`") }
+    };
+    (@sort $head:tt $ptrs:tt $datas:tt $cells:tt #$attribute:tt $($rest:tt)*) => {
+        compile_error! { "a field of `gc_object!` takes doc comments, and no other attributes" }
+    };
+    (@sort $head:tt $ptrs:tt $datas:tt $cells:tt $($rest:tt)*) => {
+        compile_error! { concat!(
+            "`", stringify!($($rest)*), "`: ",
+            "a field of `gc_object!` is `ptr name: T,` or `data name: T,` or `cell name: T,`, and always public"
+        ) }
+    };
+
+    (@object [$(#[$meta:meta])*] $vis:vis $name:ident $init:ident
+        [$({ [$($ptr_doc:tt)*] $ptr:ident: $to:ty })*]
+        [$({ [$($data_doc:tt)*] $data:ident: $data_type:ty })*]
+        [$({ [$($cell_doc:tt)*] $cell:ident: $cell_type:ty })*]
+    ) => {
         $(#[$meta])*
         #[repr(C)]
         $vis struct $name {
-            $(#[doc = "A pointer."] pub $ptr: $crate::general::Field<$to>,)*
-            $(#[doc = "Data."] pub $data: $data_type,)*
-            $(#[doc = "Data that may be changed."] pub $cell: $crate::general::__private::Cell<$cell_type>,)*
+            $($($ptr_doc)* #[doc = ""] pub $ptr: $crate::general::Field<$to>,)*
+            $($($data_doc)* #[doc = ""] pub $data: $data_type,)*
+            $($($cell_doc)* #[doc = ""] pub $cell: $crate::general::__private::Cell<$cell_type>,)*
         }
 
-        $crate::__gc_object_init! {
-            $vis $name $init [$($ptr: $to,)*] [$($data: $data_type,)* $($cell: $cell_type,)*]
+        $crate::__gc_object! {
+            @init $vis $name $init [$($ptr: $to,)*] [$($data: $data_type,)* $($cell: $cell_type,)*]
         }
 
         #[allow(non_upper_case_globals, dead_code, reason = "tokens have the names of their fields, and need not all be used")]
         impl $name {$(
             #[doc = concat!("The field `", stringify!($ptr), "`.")]
             $vis const $ptr: $crate::general::FieldOf<Self, $to> = {
-                // SAFETY: the field is there.
+                // SAFETY: the field is there, and is a `Field<$to>`, since `write` below compiles.
                 unsafe { $crate::general::FieldOf::new($crate::general::__private::offset_of!($name, $ptr)) }
             };
         )*}
 
+        // An attribute may have made another struct of the one above. So it is looked at again: which fields it has (here),
+        // of which types (`write`), and where (`INFO`).
+        const _: fn(&$name) = |object| {
+            let $name { $($ptr: _,)* $($data: _,)* $($cell: _,)* } = object;
+        };
         const _: () = {
-            $($crate::general::__private::is_plain::<$data_type>();)*
-            $($crate::general::__private::is_plain::<$cell_type>();)*
+            $($crate::general::__private::check_data::<$data_type>(
+                $crate::general::__private::offset_of!($name, $data),
+            );)*
+            $($crate::general::__private::check_data::<$cell_type>(
+                $crate::general::__private::offset_of!($name, $cell),
+            );)*
         };
 
-        // SAFETY: the fields are declared with the shape: `repr(C)`, pointers first, plain data behind, as is asserted.
+        // SAFETY: the shape is that of the struct: so many pointers first, of which each is a `Field` of a managed type; plain data behind. It has
+        // no other fields.
         unsafe impl $crate::general::Managed for $name {
             type View = Self;
             const INFO: &'static $crate::general::Info = {
-                const POINTERS: usize = 0 $(+ { let _ = stringify!($ptr); 1 })*;
-                $(assert!(
-                    $crate::general::__private::offset_of!($name, $ptr)
-                        < POINTERS * ::core::mem::size_of::<$crate::general::Field<$name>>()
-                );)*
-                static INFO: $crate::general::Info =
-                    $crate::general::__private::info::<$name>(stringify!($name), POINTERS);
+                static INFO: $crate::general::Info = $crate::general::__private::info::<$name>(
+                    $crate::general::__private::stringify!($name),
+                    &[$($crate::general::__private::offset_of!($name, $ptr)),*],
+                );
                 &INFO
             };
 
@@ -415,52 +518,47 @@ macro_rules! gc_object {
 
         // SAFETY: every field is written, from values of the same types.
         unsafe impl $crate::general::Object for $name {
-            type Init<P: $crate::general::Pointers> = $crate::__gc_object_init!(@type $init P [$($ptr)*]);
+            type Init<GivenAs: $crate::general::Pointers> = $crate::__gc_object!(@type $init GivenAs [$($ptr)*]);
 
             #[inline(always)]
             #[allow(unused_variables, reason = "there may be no pointers")]
-            fn check<P: $crate::general::Pointers>(init: &Self::Init<P>, heap: &$crate::GeneralHeap) {
-                $(P::check(init.$ptr, heap);)*
+            fn check<GivenAs: $crate::general::Pointers>(init: &Self::Init<GivenAs>, heap: &$crate::GeneralHeap) {
+                $(GivenAs::check(init.$ptr, heap);)*
             }
 
             #[inline(always)]
             #[allow(unused_variables, reason = "there may be no fields")]
-            unsafe fn write<P: $crate::general::Pointers>(
+            unsafe fn write<GivenAs: $crate::general::Pointers>(
                 object: ::core::ptr::NonNull<$crate::general::Header>,
-                init: Self::Init<P>,
+                init: Self::Init<GivenAs>,
             ) {
-                let payload = $crate::general::__private::payload::<Self>(object).as_ptr();
-                // SAFETY: the caller's promise: memory for all fields.
+                // SAFETY: the caller's promise: memory for all fields, and pointers of the heap that it is in.
                 unsafe {
-                    $($crate::general::__private::write_field(
-                        object,
-                        $crate::general::__private::offset_of!($name, $ptr),
-                        P::word::<$to>(init.$ptr),
+                    let payload = $crate::general::__private::payload::<Self>(object).as_ptr();
+                    $($crate::general::__private::write_field::<$to>(
+                        &raw mut (*payload).$ptr,
+                        GivenAs::word::<$to>(init.$ptr),
                     );)*
                     $((&raw mut (*payload).$data).write(init.$data);)*
                     $((&raw mut (*payload).$cell).write($crate::general::__private::Cell::new(init.$cell));)*
                 }
             }
         }
-    )+};
-}
+    };
 
-/// The struct that an object is made of: with a parameter only if there are pointers, as an unused one is an error.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __gc_object_init {
-    (@type $init:ident $p:ident []) => { $init };
-    (@type $init:ident $p:ident [$($ptr:ident)+]) => { $init<$p> };
-    ($vis:vis $name:ident $init:ident [] [$($data:ident : $data_type:ty,)*]) => {
+    // What an object is made of: with a parameter only if there are pointers, as an unused one is an error.
+    (@type $init:ident $given_as:ident []) => { $init };
+    (@type $init:ident $given_as:ident [$($ptr:ident)+]) => { $init<$given_as> };
+    (@init $vis:vis $name:ident $init:ident [] [$($data:ident: $data_type:ty,)*]) => {
         #[doc = concat!("What a [`", stringify!($name), "`] is made of.")]
         $vis struct $init {
             $(#[doc = "See the object."] pub $data: $data_type,)*
         }
     };
-    ($vis:vis $name:ident $init:ident [$($ptr:ident : $to:ty,)+] [$($data:ident : $data_type:ty,)*]) => {
+    (@init $vis:vis $name:ident $init:ident [$($ptr:ident: $to:ty,)+] [$($data:ident: $data_type:ty,)*]) => {
         #[doc = concat!("What a [`", stringify!($name), "`] is made of.")]
-        $vis struct $init<P: $crate::general::Pointers> {
-            $(#[doc = "See the object."] pub $ptr: Option<P::To<$to>>,)*
+        $vis struct $init<GivenAs: $crate::general::Pointers> {
+            $(#[doc = "See the object."] pub $ptr: $crate::general::__private::Option<GivenAs::To<$to>>,)*
             $(#[doc = "See the object."] pub $data: $data_type,)*
         }
     };

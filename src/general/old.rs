@@ -2,11 +2,13 @@
 //!
 //! Invariants:
 //! * O1. From a block's start to its fill lie objects and fillers without a gap. The last block's fill is `free`.
-//! * O2. Spare blocks are enough for the worst that a collection may copy before it begins: nothing asks for memory while objects
-//!   are on the move.
+//! * O2. Spare blocks, and blocks with objects, are together twice as many as what may live now, young and old, may need: enough for a full
+//!   collection that finds all of it alive, and, after that, for the next one. So no collection ever asks for memory; only the mutator does, to
+//!   be given more of the nursery.
 //! * O3. A large object's header is in the slice whose head knows the object: its run is `len` slices from `stamp` slices before,
 //!   its header `newer` bytes from the start of that; the next large object is in `next`.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ptr;
 
@@ -40,10 +42,11 @@ pub(super) struct Block {
 
 pub(super) struct Old {
     pub(super) blocks: Vec<Block>,
-    /// Blocks for copies that have none yet.
-    pub(super) spare: Vec<usize>,
-    /// As `spare`, and used first: objects were in them before the last full collection, so that their pages are there already.
-    pub(super) warm: Vec<usize>,
+    /// Blocks for copies, that have none yet. At the back, where they are taken, are those that objects were in before the last
+    /// full collection: their pages are there already.
+    pub(super) spare: VecDeque<usize>,
+    /// No blocks, but room for a list of them.
+    next: Vec<Block>,
     /// What comes next goes here, up to `end`.
     pub(super) free: *mut Word,
     pub(super) end: *mut Word,
@@ -57,8 +60,8 @@ impl Old {
     pub(super) const fn new() -> Self {
         Self {
             blocks: Vec::new(),
-            spare: Vec::new(),
-            warm: Vec::new(),
+            spare: VecDeque::new(),
+            next: Vec::new(),
             free: ptr::null_mut(),
             end: ptr::null_mut(),
             closed: 0,
@@ -78,7 +81,13 @@ impl Old {
         }
         self.side = if self.side == Use::OldA { Use::OldB } else { Use::OldA };
         (self.free, self.end, self.closed) = (ptr::null_mut(), ptr::null_mut(), 0);
-        core::mem::take(&mut self.blocks)
+        core::mem::replace(&mut self.blocks, core::mem::take(&mut self.next))
+    }
+
+    /// Takes back the list that [`turn`](Self::turn) gave.
+    pub(super) fn keep_list(&mut self, mut blocks: Vec<Block>) {
+        blocks.clear();
+        self.next = blocks;
     }
 
     /// Its blocks, with the last one's fill.
@@ -90,29 +99,29 @@ impl Old {
         })
     }
 
-    /// Has at least so many spare blocks from now on; `false` if there is no memory for them.
-    pub(super) fn prepare(&mut self, space: &Space, blocks: usize) -> bool {
-        let missing = blocks.saturating_sub(self.spare.len() + self.warm.len());
-        if missing > 0 && crate::os::struck()
-            || self.spare.try_reserve(missing).is_err()
-            || self.blocks.try_reserve(blocks).is_err()
+    /// Holds one more block for copies, and has room for it in all lists; `false` if there is no memory for that.
+    pub(super) fn hold(&mut self, space: &Space) -> bool {
+        let most = self.blocks.len() + self.spare.len() + 1;
+        let grows = most > self.spare.capacity().min(self.blocks.capacity()).min(self.next.capacity());
+        if grows && crate::os::struck()
+            || self.spare.try_reserve(most - self.spare.len()).is_err()
+            || self.blocks.try_reserve(most - self.blocks.len()).is_err()
+            || self.next.try_reserve(most).is_err()
         {
             return false;
         }
-        for _ in 0..missing {
-            let Some(slice) = space.take(BLOCK, 1, Use::Spare) else {
-                return false;
-            };
-            self.spare.push(slice);
-            space.spare.set(space.spare.get() + BLOCK);
-        }
+        let Some(slice) = space.take(BLOCK, 1, Use::Spare) else {
+            return false;
+        };
+        self.spare.push_front(slice);
+        space.spare.set(space.spare.get() + BLOCK);
         true
     }
 
-    /// Gives spare blocks back, but so many; those first that have not been used.
+    /// Gives spare blocks back, all but so many; those first whose pages may not be there.
     pub(super) fn return_spare(&mut self, space: &Space, keep: usize) {
-        while self.spare.len() + self.warm.len() > keep
-            && let Some(slice) = self.spare.pop().or_else(|| self.warm.pop())
+        while self.spare.len() > keep
+            && let Some(slice) = self.spare.pop_front()
         {
             space.spare.set(space.spare.get() - BLOCK);
             // SAFETY: a spare block is nobody's.
@@ -120,41 +129,37 @@ impl Old {
         }
     }
 
-    /// Blocks that all objects have been copied out of are spare, and warm; those that were warm and have not been used go back.
+    /// A block that all objects have been copied out of is spare.
     ///
     /// # Safety
-    /// Nobody refers to them.
-    pub(super) unsafe fn keep_warm(&mut self, space: &Space, blocks: &[Block]) {
-        let used = self.warm.len();
-        if self.warm.try_reserve(blocks.len()).is_err() {
-            // SAFETY: the caller's promise.
-            blocks.iter().for_each(|block| unsafe { space.give(block.slice, BLOCK) });
-            return;
-        }
-        self.warm.extend(blocks.iter().map(|block| block.slice));
-        blocks.iter().for_each(|block| space.set_use(block.slice, BLOCK, Use::Spare));
-        space.spare.set(space.spare.get() + blocks.len() * BLOCK - used * BLOCK);
-        for slice in self.warm.drain(..used) {
-            // SAFETY: a spare block is nobody's.
-            unsafe { space.give(slice, BLOCK) };
-        }
+    /// Nobody refers to it.
+    pub(super) unsafe fn reuse(&mut self, space: &Space, slice: usize) {
+        space.set_use(slice, BLOCK, Use::Spare);
+        space.spare.set(space.spare.get() + BLOCK);
+        // There is room: it was made when the block was held first.
+        self.spare.push_back(slice);
     }
 
     /// Goes on in a spare block; there is one (O2).
     pub(super) fn next_block(&mut self, space: &Space) {
         if let Some(last) = self.blocks.last_mut() {
             last.fill = self.free;
-            self.closed += (self.free.addr() - last.start.addr()) / WORD;
+            if !strikes(Fault::LosesWords) {
+                self.closed += (self.free.addr() - last.start.addr()) / WORD;
+            }
         }
-        let spare = self.warm.pop().or_else(|| self.spare.pop());
-        let slice = spare.expect("a collection has blocks for all it may copy");
-        space.spare.set(space.spare.get() - BLOCK);
-        space.set_use(slice, BLOCK, self.side);
+        let slice = self.spare.pop_back().expect("a collection has blocks for all it may copy");
+        if !strikes(Fault::LosesSpare) {
+            space.spare.set(space.spare.get() - BLOCK);
+        }
+        if !strikes(Fault::ForgetsUse) {
+            space.set_use(slice, BLOCK, self.side);
+        }
         let start = space.at(slice).as_ptr().cast::<Word>();
         // SAFETY: the block is memory, and ours.
         unsafe { poison::in_use(space.at(slice), BLOCK * SLICE) };
         if !strikes(Fault::LosesBlock) || self.blocks.is_empty() {
-            // There is room: it was reserved when the spare block was.
+            // There is room: it was made when the block was held first.
             self.blocks.push(Block { slice, start, fill: start });
         }
         self.free = start;
@@ -233,7 +238,7 @@ impl Large {
         while at != NONE {
             let head = space.head(at as usize);
             let (next, len) = (head.next.load(Relaxed), head.len.load(Relaxed) as usize);
-            if head.used.load(Relaxed) == self.mark {
+            if head.used.load(Relaxed) == self.mark || strikes(Fault::KeepsDead) {
                 match last {
                     NONE => self.first = at,
                     last => space.head(last as usize).next.store(at, Relaxed),

@@ -153,13 +153,13 @@ impl<'h> Raw<'h> {
         }
     }
 
-    /// Collects. `false` if there is no memory for that; then nothing has changed.
+    /// Collects. This cannot fail: what it may need is held beforehand.
     ///
     /// # Safety
     /// Roots are as the [module](self) says.
-    pub unsafe fn collect(self, kind: Collection) -> bool {
-        // SAFETY: the caller's promise; nobody else has the core.
-        unsafe { (*self.mutator.collector.get()).collect(self.mutator, kind).is_some() }
+    pub unsafe fn collect(self, kind: Collection) {
+        // SAFETY: the caller's promise; nobody else has the collector.
+        unsafe { (*self.mutator.collector.get()).collect(self.mutator, kind) }
     }
 
     /// Pushes a pointer to an object, or null, onto the shadow stack.
@@ -291,7 +291,7 @@ impl<'h> Raw<'h> {
     /// # Safety
     /// The object, with a header of its shape, stays where it is and valid as long as the heap lives.
     pub unsafe fn register_static(self, object: NonNull<Header>) -> AllocResult<()> {
-        // SAFETY: nobody else has the core.
+        // SAFETY: nobody else has the collector.
         let statics = unsafe { &mut (*self.mutator.collector.get()).statics };
         if crate::os::struck() || statics.try_reserve(1).is_err() {
             return Err(AllocError::OutOfMemory { requested: size_of::<Word>(), available: 0 });
@@ -309,7 +309,7 @@ impl<'h> Raw<'h> {
         call: Option<unsafe extern "C" fn(&mut RootVisitor<'_>, *mut c_void)>,
         data: *mut c_void,
     ) {
-        // SAFETY: nobody else has the core.
+        // SAFETY: nobody else has the collector.
         unsafe { (*self.mutator.collector.get()).callback = call.map(|call| Callback { call, data }) };
     }
 

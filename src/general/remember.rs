@@ -20,6 +20,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::faults::{Fault, strikes};
 use super::info::{Header, WORD, len_of, word};
 
 /// An array's card, in bytes.
@@ -53,7 +54,7 @@ impl Remembered {
     pub(super) fn push(&mut self, object: *mut Header, card: usize) {
         let full = self.entries.len() == self.entries.capacity();
         if self.entries.len() >= self.most || full && (crate::os::struck() || self.entries.try_reserve(1).is_err()) {
-            self.overflowed = true;
+            self.overflowed = !strikes(Fault::ForgetsOverflow);
             return;
         }
         self.entries.push(Entry { object, card });

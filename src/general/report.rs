@@ -33,7 +33,7 @@ pub struct GcReport {
     pub large: usize,
     /// Bytes of memory in use: nursery, blocks, large objects, raw bytes, quarantine.
     pub in_use: usize,
-    /// Bytes that are kept for the copies of the next full collection, in spare blocks or by the limit.
+    /// Bytes of blocks that are held for copies, and not in use. Most of them have no pages yet.
     pub reserve: usize,
     /// Bytes that may be in use.
     pub limit: usize,
@@ -49,7 +49,7 @@ impl GcReport {
             old: core.old.blocks.len() * BLOCK * SLICE,
             large: core.large.slices * SLICE,
             in_use: core.space.in_use() * SLICE,
-            reserve: core.space.reserve.get() * SLICE,
+            reserve: core.space.spare.get() * SLICE,
             limit: core.space.limit() * SLICE,
         }
     }

@@ -20,6 +20,7 @@ use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
+use super::faults::{Fault, strikes};
 use super::info::Word;
 
 /// The bytes of a chunk.
@@ -124,7 +125,9 @@ impl RootTable {
             this.top.set(top);
             let slot = top.read();
             slot.as_ref().set(object);
-            Chunk::of(slot).as_ref().dirty.set(true);
+            if !strikes(Fault::KeepsClean) {
+                Chunk::of(slot).as_ref().dirty.set(true);
+            }
             Some(slot)
         }
     }
@@ -138,7 +141,9 @@ impl RootTable {
         // SAFETY: the caller's promise.
         unsafe {
             slot.as_ref().set(object);
-            Chunk::of(slot).as_ref().dirty.set(true);
+            if !strikes(Fault::KeepsClean) {
+                Chunk::of(slot).as_ref().dirty.set(true);
+            }
         }
     }
 

@@ -9,8 +9,7 @@
 //! * A2. The byte of each slice of a run with an owner says what the run is for; [`Use::Nothing`] or a free end otherwise.
 //! * A3. The log bytes of the nursery are 1. Those of other slices are 0 except where an object, or a card of an array, is
 //!   remembered (see [`remember`](super::remember)).
-//! * A4. What is in use, less spare blocks, and the reserve are together no more than the limit: a full collection always has room
-//!   for its copies.
+//! * A4. No more slices are taken than the limit. Blocks for copies are taken beforehand, and held (O2): so a collection never asks for memory.
 
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -106,12 +105,12 @@ pub(super) struct Space {
     range: Range,
     /// Where the tables start, in bytes from the start of the range; and its slices.
     starts: Starts,
-    /// Slices that may be in use at once.
+    /// Slices that may be taken at once.
     limit: usize,
+    /// Whether the system is asked for huge pages.
+    huge_pages: bool,
     /// Slices in spare blocks.
     pub(super) spare: Cell<usize>,
-    /// Slices that the next full collection may need besides those in use; A4.
-    pub(super) reserve: Cell<usize>,
     /// Full collections so far: the clock by which free runs age.
     pub(super) cycle: Cell<u32>,
     /// Raw bytes that live, in whole slices: collections are paced by them, too.
@@ -140,7 +139,7 @@ impl Starts {
 
 impl Space {
     /// Reserves `reserve` bytes for slices, of which `limit` bytes may be in use. `None` if there is no address space.
-    pub(super) fn new(reserve: usize, limit: usize, source: Source) -> Option<Self> {
+    pub(super) fn new(reserve: usize, limit: usize, huge_pages: bool, source: Source) -> Option<Self> {
         let slices = reserve.div_ceil(STEP * SLICE).checked_mul(STEP)?;
         if crate::os::struck() || slices >= NONE as usize {
             return None;
@@ -166,8 +165,8 @@ impl Space {
             range,
             starts,
             limit: (limit / SLICE).min(slices),
+            huge_pages,
             spare: Cell::new(0),
-            reserve: Cell::new(0),
             cycle: Cell::new(0),
             byte_slices: Cell::new(0),
             pressed: Cell::new(false),
@@ -250,7 +249,7 @@ impl Space {
         unsafe { self.tables.uses.add(start).write_bytes(what as u8, len) };
     }
 
-    /// Slices in use, spare blocks included.
+    /// Slices that have an owner, spare blocks included.
     pub(super) fn taken(&self) -> usize {
         self.runs.borrow().in_use()
     }
@@ -265,20 +264,19 @@ impl Space {
         self.runs.borrow().top()
     }
 
-    /// How many more slices may be in use so that a full collection still has room for its copies (A4).
+    /// How many more slices may be taken (A4).
     pub(super) fn available(&self) -> usize {
-        self.limit.saturating_sub(self.in_use() + self.reserve.get())
+        self.limit.saturating_sub(self.taken())
     }
 
     /// Takes `len` slices, from a multiple of `align` slices' bytes on. Their contents are anything. `None` if there are none, or they would be more
-    /// than the limit; what is left for the [reserve](Self::available) is the caller's to see to.
+    /// than the limit.
     pub(super) fn take(&self, len: usize, align: usize, what: Use) -> Option<usize> {
         if crate::os::struck() {
             return None;
         }
         let mut runs = self.runs.borrow_mut();
-        // Spare blocks are part of the reserve, which is seen to by whoever wants them.
-        if len == 0 || what != Use::Spare && self.limit < len + runs.in_use() - self.spare.get() {
+        if len == 0 || len > self.limit.saturating_sub(runs.in_use()) {
             return None;
         }
         let start = runs.take(&self.tables, Wish { len, align }, |top| self.grow(top))?;
@@ -300,7 +298,7 @@ impl Space {
     pub(super) fn extend(&self, start: usize, len: usize, longer: usize, what: Use) -> bool {
         let mut runs = self.runs.borrow_mut();
         if crate::os::struck()
-            || self.limit < longer - len + runs.in_use() - self.spare.get()
+            || longer - len > self.limit.saturating_sub(runs.in_use())
             || !runs.extend(&self.tables, start, len, longer, |top| self.grow(top))
         {
             return false;
@@ -322,6 +320,16 @@ impl Space {
                 self.at(start).write_bytes(0, len * SLICE);
             }
         }
+    }
+
+    /// Gives the memory of a run back to the system. Returns the bytes that it took.
+    ///
+    /// # Safety
+    /// Nobody refers to it.
+    pub(super) unsafe fn discard(&self, start: usize, len: usize) -> usize {
+        let from = self.starts.base + start * SLICE;
+        // SAFETY: the caller's promise.
+        if unsafe { self.range.decommit(from, from + len * SLICE) } { len * SLICE } else { 0 }
     }
 
     /// Takes access to a run away, or gives it back. `false` if the system does not do that.
@@ -368,7 +376,19 @@ impl Space {
         if !(part(0, 1) && part(heads, size_of::<Head>()) && part(log, SLICE / LOGGED) && part(base, SLICE)) {
             return false;
         }
+        if self.huge_pages && ready > 0 {
+            // Not the first ones: a small heap is to be small.
+            self.range.prefer_huge(base + ready * SLICE, base + wanted * SLICE);
+        }
         self.tables.ready.set(wanted);
         true
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // Whoever gets these addresses next has not freed anything there.
+        // SAFETY: memory (A1), and nobody's any more.
+        unsafe { crate::os::poison::in_use(self.tables.base, self.ready()) };
     }
 }

@@ -16,7 +16,7 @@ use core::fmt;
 use super::collector::Collector;
 use super::info::{First, Header, Info, Kind, TAG, WORD, Word, each_slot, word, words_of};
 use super::mutator::Mutator;
-use super::old::{BLOCK, LARGE};
+use super::old::{BLOCK, LARGE, blocks_for};
 use super::raw::RootVisitor;
 use super::remember::{WHOLE, card_of, logged_at};
 use super::space::{LOGGED, Use};
@@ -126,7 +126,7 @@ impl Collector {
             });
         }
         self.check_log(mutator, &mut logged)?;
-        self.check_slices()?;
+        self.check_slices(mutator)?;
         self.check_reach(&look, &mut verified)?;
         Ok(verified)
     }
@@ -166,7 +166,7 @@ impl Collector {
     }
 
     /// Log bytes of old memory are 1 at `logged`, and 0 everywhere else; those of the nursery are 1.
-    fn check_log(&self, mutator: &Mutator, logged: &mut Vec<usize>) -> Checked<()> {
+    fn check_log(&self, mutator: &Mutator, logged: &mut [usize]) -> Checked<()> {
         logged.sort_unstable();
         let nursery = self.nursery.0..self.nursery.0 + self.nursery.1;
         for slice in 0..self.space.top() {
@@ -204,7 +204,7 @@ impl Collector {
     }
 
     /// Every slice has the owner that its use says, and sums are sums.
-    fn check_slices(&self) -> Checked<()> {
+    fn check_slices(&self, mutator: &Mutator) -> Checked<()> {
         let space = &self.space;
         let mut owned = alloc::vec![Use::Nothing; space.top()];
         let mut twice = None;
@@ -218,8 +218,7 @@ impl Collector {
         };
         own(self.nursery.0, self.nursery.1, Use::Nursery);
         self.old.blocks.iter().for_each(|block| own(block.slice, BLOCK, self.old.side));
-        let spare = self.old.spare.iter().chain(&self.old.warm);
-        spare.clone().for_each(|slice| own(*slice, BLOCK, Use::Spare));
+        self.old.spare.iter().for_each(|slice| own(*slice, BLOCK, Use::Spare));
         self.quarantine.iter().for_each(|(start, len)| own(*start, *len, Use::Quarantine));
         self.large.each(space, |_, start, len| own(start, len, Use::Large));
         if let Some(slice) = twice {
@@ -234,12 +233,19 @@ impl Collector {
                 return wrong(format_args!("slice {slice} is said to be {what:?}, and is {owner:?}"));
             }
         }
-        if taken != space.taken() || bytes != space.byte_slices.get() || spare.count() * BLOCK != space.spare.get() {
+        if taken != space.taken() || bytes != space.byte_slices.get() || self.old.spare.len() * BLOCK != space.spare.get() {
             return wrong(format_args!(
                 "{taken} slices in use and {bytes} of raw bytes, not {} and {}",
                 space.taken(),
                 space.byte_slices.get()
             ));
+        }
+        if taken > space.limit() {
+            return wrong(format_args!("{taken} slices are taken, more than the limit, {}", space.limit()));
+        }
+        let (held, most) = (self.old.spare.len() + self.old.blocks.len(), self.old.words() + self.opened_words(mutator));
+        if self.settings.quarantine == 0 && held < 2 * blocks_for(most) && most > 0 {
+            return wrong(format_args!("{held} blocks are too few for {most} words to be copied twice"));
         }
         let words: usize = self.old.filled().map(|block| (block.fill.addr() - block.start.addr()) / WORD).sum();
         if words != self.old.words() {

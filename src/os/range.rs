@@ -66,6 +66,14 @@ impl Range {
         self.source == Source::Portable || mapped::commit(self.at(from), to - from)
     }
 
+    /// Asks for bytes `from..to` to be huge pages when they are written first. Advice: what comes of it is the system's to decide.
+    pub(crate) fn prefer_huge(&self, from: usize, to: usize) {
+        debug_assert!(from <= to && to <= self.len());
+        if self.source == Source::Mapped {
+            mapped::prefer_huge(self.at(from), to - from);
+        }
+    }
+
     /// Gives the memory of the whole pages in `from..to` back to the system; they read as zeros then. `false` if that cannot
     /// be done: they have their contents still.
     ///
@@ -141,6 +149,16 @@ mod mapped {
     pub(super) fn commit(start: NonNull<u8>, len: usize) -> bool {
         // SAFETY: pages of our own reservation, which only become accessible.
         unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+    }
+
+    pub(super) fn prefer_huge(start: NonNull<u8>, len: usize) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: advice on pages of our own reservation, which changes no contents.
+        unsafe {
+            libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (start, len);
     }
 
     /// # Safety
@@ -223,6 +241,7 @@ mod mapped {
     pub(super) fn commit(_: NonNull<u8>, _: usize) -> bool {
         false
     }
+    pub(super) fn prefer_huge(_: NonNull<u8>, _: usize) {}
     pub(super) unsafe fn decommit(_: NonNull<u8>, _: usize) -> bool {
         false
     }

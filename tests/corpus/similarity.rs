@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bhc_rts_alloc::{Align, AllocError, AllocStats, HotArena, MemoryRegion, Place, SimdLevel};
+use bhc_rts_alloc::{Align, AllocError, AllocStats, GeneralHeap, HotArena, MemoryRegion, Place, SimdLevel};
 use proptest::prelude::*;
 
 use crate::corpus::compare::{self, BLOCK, Pair, Top};
 use crate::corpus::options::Limits;
+use crate::corpus::terms::{Bag, TermIndex};
 use crate::corpus::tokens::for_each_word;
-use crate::corpus::vectors::{self, Bag, Features, MIN_COLUMNS, TermIndex};
+use crate::corpus::vectors::{self, Features, MIN_COLUMNS};
 use crate::region::{Audit, Failure};
 
 /// How far a similarity may be off: `f32` has 24 bits, and sums of a few thousand products lose a few of them.
 const TOLERANCE: f64 = 1e-5;
 
 /// The words of a text, by the stated rule.
-fn words(text: &str) -> Vec<String> {
+pub fn words(text: &str) -> Vec<String> {
     let mut words = vec![Vec::new()];
     for c in text.chars() {
         match c.is_alphanumeric() {
@@ -79,18 +80,24 @@ fn cosine(x: &BTreeMap<String, f64>, y: &BTreeMap<String, f64>) -> f64 {
     x.iter().filter_map(|(word, weight)| Some(weight * y.get(word)?)).sum()
 }
 
-fn bags(texts: &[String]) -> (Vec<Bag>, usize) {
-    let mut index = TermIndex::new(usize::MAX);
-    let bags = texts.iter().map(|text| index.bag(text)).collect();
-    (bags, index.len())
+/// The bags, and how many of them have each word.
+fn bags(texts: &[String]) -> (Vec<Bag>, Vec<u32>) {
+    let mut index = TermIndex::new(GeneralHeap::new(), usize::MAX);
+    let mut bag = |text: &String| {
+        let text = index.count(text).expect("memory");
+        let bag = text.bag.clone();
+        index.add(text);
+        bag
+    };
+    (texts.iter().map(&mut bag).collect(), index.documents())
 }
 
 /// Checks vectors, padding and all similarities of `texts`, at every level of this machine.
 fn check(texts: &[String]) -> Features {
     let region = Audit::new();
     let place = Place::<Align<64>>::new().within(&region);
-    let (bags, terms) = bags(texts);
-    let (features, vectors) = vectors::build(&bags, terms, &Limits::default(), &place).expect("memory");
+    let (bags, documents_with) = bags(texts);
+    let (features, vectors) = vectors::build(&bags, &documents_with, &Limits::default(), &place).expect("memory");
     let (expected, shared) = reference(texts);
 
     assert!(!features.folded(), "this many words are to have a column each: {features:?}");
@@ -127,7 +134,7 @@ fn check(texts: &[String]) -> Features {
 }
 
 /// The text files of this repository's `src`.
-fn own_sources() -> Vec<String> {
+pub fn own_sources() -> Vec<String> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -208,7 +215,11 @@ proptest! {
     #[test]
     fn words_are_found_by_the_stated_rule(text in prop_oneof![text(), any::<String>()]) {
         let mut found = Vec::new();
-        for_each_word(&text, |word| found.push(word.to_owned()));
+        let all = for_each_word(&text, |word| {
+            found.push(word.to_owned());
+            Ok::<_, ()>(())
+        });
+        prop_assert_eq!(all, Ok(()));
         prop_assert_eq!(found, words(&text));
     }
 
@@ -238,15 +249,12 @@ proptest! {
 fn words_of_41_characters_are_left_out_and_of_40_are_not() {
     let (shorter, longer) = ("ä".repeat(40), "ä".repeat(41));
     let mut found = Vec::new();
-    for_each_word(&format!("{shorter} {longer} a bc ABC"), |word| found.push(word.to_owned()));
+    let third = for_each_word(&format!("{shorter} {longer} a bc ABC de"), |word| {
+        found.push(word.to_owned());
+        if found.len() == 3 { Err("enough") } else { Ok(()) }
+    });
     assert_eq!(found, [shorter.as_str(), "bc", "abc"]);
-}
-
-#[test]
-fn a_full_index_counts_no_new_words_and_says_how_many() {
-    let mut index = TermIndex::new(2);
-    assert_eq!(index.bag("one two three one four two two")[..], [(0, 2), (1, 3)]);
-    assert_eq!((index.len(), index.refused()), (2, 2));
+    assert_eq!(third, Err("enough"), "the first error ends it");
 }
 
 #[test]
@@ -258,12 +266,12 @@ fn more_words_than_columns_are_folded_and_similarities_stay_close() {
         texts[document] = format!("{} {}", common.join(" "), text);
     }
     texts.push(texts[7].clone());
-    let (bags, terms) = bags(&texts);
+    let (bags, documents_with) = bags(&texts);
     let (expected, shared) = reference(&texts);
     let limits = Limits { vector_bytes: 0, ..Limits::default() };
     let region = Audit::new();
     let place = Place::<Align<64>>::new().within(&region);
-    let (features, vectors) = vectors::build(&bags, terms, &limits, &place).expect("memory");
+    let (features, vectors) = vectors::build(&bags, &documents_with, &limits, &place).expect("memory");
     assert!(shared.len() > 4 * MIN_COLUMNS, "far more words than columns: {}", shared.len());
     assert!(features.folded());
     assert_eq!((features.shared, features.columns), (shared.len(), MIN_COLUMNS));
@@ -287,10 +295,10 @@ fn more_words_than_columns_are_folded_and_similarities_stay_close() {
 #[test]
 fn columns_are_as_many_as_memory_and_time_allow() {
     let texts = made_up(10, 3000, 3000);
-    let (bags, terms) = bags(&texts);
+    let (bags, documents_with) = bags(&texts);
     let columns = |vector_bytes, products| {
         let limits = Limits { vector_bytes, products, ..Limits::default() };
-        let (features, vectors) = vectors::build(&bags, terms, &limits, &Place::new()).expect("memory");
+        let (features, vectors) = vectors::build(&bags, &documents_with, &limits, &Place::new()).expect("memory");
         assert!(vectors.iter().all(|vector| vector.len() == features.columns));
         features.columns
     };
@@ -304,7 +312,7 @@ fn columns_are_as_many_as_memory_and_time_allow() {
 #[test]
 fn without_memory_for_vectors_or_temporaries_there_is_an_error_and_nothing_leaks() {
     let texts = made_up(40, 100, 300);
-    let (bags, terms) = bags(&texts);
+    let (bags, documents_with) = bags(&texts);
     let region = Audit::new();
     let place = Place::<Align<64>>::new().within(&region);
     // Isolated, the scope of each of the three blocks asks for memory; else the first one does.
@@ -315,7 +323,7 @@ fn without_memory_for_vectors_or_temporaries_there_is_an_error_and_nothing_leaks
             // And all after it: an arena that is refused a chunk tries a smaller one.
             region.fail(Failure::From(refused));
             let mut temporaries = arena.within(&region).build();
-            let result = vectors::build(&bags, terms, &Limits::default(), &place).and_then(|(_, vectors)| {
+            let result = vectors::build(&bags, &documents_with, &Limits::default(), &place).and_then(|(_, vectors)| {
                 compare::for_each_pair(SimdLevel::detect(), &vectors, &mut temporaries, |_, _, _| (), || ())
             });
             let counted = temporaries.stats();
@@ -337,8 +345,8 @@ fn without_memory_for_vectors_or_temporaries_there_is_an_error_and_nothing_leaks
 #[test]
 fn an_arena_too_small_for_a_block_is_an_error_and_good_for_smaller_ones() {
     let texts = made_up(BLOCK + 1, 100, 300);
-    let (bags, terms) = bags(&texts);
-    let (_, vectors) = vectors::build(&bags, terms, &Limits::default(), &Place::new()).expect("memory");
+    let (bags, documents_with) = bags(&texts);
+    let (_, vectors) = vectors::build(&bags, &documents_with, &Limits::default(), &Place::new()).expect("memory");
     let mut temporaries = HotArena::builder().align::<Align<64>>().capacity(1024).fixed().build();
     let mut compare = |documents: usize| {
         let mut blocks = 0;

@@ -1,5 +1,6 @@
 //! Runs on folders made for it, and on this repository.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use crate::corpus::read::{self, Skip};
 use crate::corpus::report::Report;
 use crate::corpus::run::{RunError, run};
 use crate::region::Audit;
-use crate::similarity::temporaries_of;
+use crate::similarity::{own_sources, temporaries_of, words};
 use crate::skip;
+use crate::term_index::bytes_of_all;
 use bhc_rts_alloc::os::fault;
 use bhc_rts_alloc::{AllocError, AllocStats, FileError, MemoryRegion, PageAlign, PinnedHeap, Place};
 
@@ -324,6 +326,7 @@ fn every_limit_leaves_out_the_rest_and_counts_it() {
 
     let (report, _) = with(Limits { documents: 2, ..all });
     assert_eq!((report.texts, report.documents), (3, 2), "a copy of a document is not one more");
+    assert_eq!((report.features.terms, report.features.shared), (4, 2), "words of what is left out are, too");
     assert_eq!(skipped(&report), [(Skip::TooManyDocuments, 1)]);
 
     let (report, text) = with(Limits { terms: 3, ..all });
@@ -345,6 +348,10 @@ fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
         "an allocation for each block of pairs"
     );
     assert_eq!(temporaries, temporaries_of(report.documents));
+    let collected = report.collected;
+    let all: BTreeSet<String> = own_sources().iter().flat_map(|text| words(text)).collect();
+    assert_eq!((all.len(), bytes_of_all(&all)), (report.features.terms, collected.live_after_full));
+    assert!(collected.minor_collections > 10 && collected.full_collections > 0, "{collected:?}");
     for part in
         ["The most similar of ", "\nFiles: ", "\nReading: ", "\nVectors: ", "\nMachine: ", "\nTime: ", "\nMemory"]
     {
@@ -389,7 +396,7 @@ fn file_bytes_are_the_pinned_heaps_and_are_freed_before_the_next_file() {
     assert_eq!(pinned.peak_usage, largest.peak_usage, "never two files at once");
     let rows: Vec<&str> = text.split("\nMemory, by region\n").nth(1).expect("the table").lines().collect();
     let names: Vec<&str> = rows.iter().filter_map(|row| row.split_whitespace().next()).collect();
-    assert_eq!(names, ["allocated", "PinnedHeap", "System", "HotArena"]);
+    assert_eq!(names, ["allocated", "PinnedHeap", "System", "HotArena", "allocated", "GeneralHeap"]);
     assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
 }
 
@@ -447,8 +454,8 @@ fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_i
     }
     // 32 × 32, 32 × 1 and 1 × 1 sums of 4 bytes.
     let row = [
-        "  HotArena       4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
-        "  HotArena       0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
+        "  HotArena        4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
+        "  HotArena        0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
     ];
     let folder = folder_of(33);
     let (_, text) = report_on(folder.path());
@@ -456,6 +463,43 @@ fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_i
     let (report, text) = run_on(&Options { top: 0, ..Options::new(folder.path()) });
     assert!(text.contains(row[1]), "nothing is compared: {text}");
     assert_eq!(region(&report, "HotArena"), AllocStats::default());
+}
+
+#[test]
+fn the_words_are_the_general_heaps_and_what_is_left_of_them_is_a_node_and_a_word_each() {
+    let folder = folder(&[
+        ("first", b"beta alpha gamma"),
+        ("second", b"gamma beta beta alpha"),
+        ("third: the words of the first", b"gamma alpha beta"),
+    ]);
+    let (report, text) = report_on(folder.path());
+    assert_eq!((report.texts, report.documents), (3, 2));
+    // `alpha` and `gamma` are the children of `beta`. So the first text makes a node, and two, and two, and three words; the
+    // second and the third as many nodes each. A node has 48 bytes, each of these words 24.
+    let row = "  GeneralHeap   792 bytes     0 bytes   216 bytes   216 bytes           0           1    0.";
+    assert!(text.contains(row), "{text}");
+    let gc = report.collected;
+    assert_eq!((gc.bytes_allocated, gc.live_after_full), (15 * 48 + 3 * 24, 3 * (48 + 24)));
+    assert_eq!((gc.objects_promoted, gc.objects_copied, gc.remembered, gc.failed), (0, 6, 0, 0));
+}
+
+#[test]
+fn an_index_beyond_its_limit_is_no_report_and_exit_code_1() {
+    let folder = folder_of(3);
+    let with = |index_bytes: usize, out: &mut Vec<u8>| {
+        let limits = Limits { index_bytes, ..Limits::default() };
+        run(&Options { limits, ..Options::new(folder.path()) }, out)
+    };
+    let words: String = (0..50_000).map(|n| format!("word{n} ")).collect();
+    fs::write(folder.path().join("many words"), words).expect("a file");
+    let mut out = Vec::new();
+    // None for the nursery, and enough for that alone.
+    for index_bytes in [0, 2 << 20] {
+        let error = with(index_bytes, &mut out).expect_err("no report");
+        assert!(matches!(error, RunError::Memory(AllocError::OutOfMemory { .. })), "{error:?}");
+        assert_eq!((error.exit_code(), out.len()), (1, 0));
+    }
+    assert_eq!(with(64 << 20, &mut out).expect("a report").features.terms, 50_004);
 }
 
 #[test]
@@ -478,6 +522,11 @@ fn without_memory_for_the_temporaries_there_is_no_report_and_exit_code_1() {
 #[test]
 fn two_runs_find_the_same() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let found = || report_on(&root).1.split("\nTime: ").next().unwrap().to_owned();
+    let found = || {
+        let (report, text) = report_on(&root);
+        let mut collected = report.collected;
+        (collected.minor_pauses, collected.full_pauses) = Default::default(); // they are as long as they are
+        (text.split("\nTime: ").next().unwrap().to_owned(), collected)
+    };
     assert_eq!(found(), found());
 }

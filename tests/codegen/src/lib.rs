@@ -1,10 +1,11 @@
 //! The functions whose machine code tests/codegen.rs looks at: the kernels of the corpus example, and the hot paths of
-//! buffers, of the Hot Arena and of the Pinned Heap in functions of their own.
+//! buffers, of the Hot Arena, of the Pinned Heap and of the General Heap in functions of their own.
 
 #[path = "../../../examples/corpus/kernels.rs"]
 pub mod kernels;
 
 pub mod arena;
+pub mod general;
 pub mod pinned;
 
 use bhc_rts_alloc::SimdBuffer;
