@@ -34,12 +34,14 @@
 //! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
 //! | `arena` | the Hot Arena: bump pointer, scopes | [`HotArena`], [`Scope`], [`HotArenaBuilder`], [`ArenaBox`], [`Mark`], [`with_arena`], `with_thread_arena` |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
+//! | `runs` | runs of slices of 8 KiB, found and joined: what the General Heap divides its addresses by | |
+//! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
 //!
 //! A file uses what stands above it in this table, never what stands below.
 //!
 //! # Features
-//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages, the Pinned Heap (where there are
-//!   64-bit atomics). Implies `alloc`.
+//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages, the Pinned Heap and the General
+//!   Heap (where there are 64-bit atomics). Implies `alloc`.
 //! * `alloc`: [`System`] over the global allocator; regions behind `Box`, `Rc`, `Arc`.
 //! * neither: pure `core`. Alignment, errors, statistics, the region contract, buffers over a caller's region, and the arena over a
 //!   caller's memory; nothing is allocated anywhere, and [`System`] answers every request with an error.
@@ -50,8 +52,8 @@
 //! # What is tested where
 //! Everything is tested on x86-64 Linux. Built but not run are 32-bit and ARM Linux, Windows, macOS and WebAssembly; other targets
 //! should do (with `alloc`, those that have compare-and-swap). Without AVX they run the baseline copy of each kernel. Without Linux files are
-//! read buffered, and a pinned heap gives no memory back before it is dropped. Without Unix there are no huge pages, and a
-//! pinned heap is one block of the process allocator. Off x86-64 an arena's fast path has two more instructions, as chunks
+//! read buffered, and a pinned or a general heap gives no memory back before it is dropped. Without Unix there are no huge
+//! pages, and each of these heaps is one block of the process allocator; what quarantines memory of a general heap then fills it, where it would protect it. Off x86-64 an arena's fast path has two more instructions, as chunks
 //! may lie anywhere. On 32-bit targets the lifetime totals of statistics saturate at 4 GiB.
 
 #[cfg(feature = "alloc")]

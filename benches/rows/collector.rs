@@ -123,7 +123,7 @@ fn minor_pause() -> Contenders {
     const PAUSES: usize = 32;
 
     let pauses = Rc::new(RefCell::new(Vec::new()));
-    let mut heap = GeneralHeap::builder().nursery(NURSERY).build();
+    let mut heap = GeneralHeap::builder().nursery(NURSERY).growth(100, 1 << 30).build();
     let ours = Contender::timed({
         let pauses = Rc::clone(&pauses);
         move |times| {

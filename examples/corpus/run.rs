@@ -168,7 +168,8 @@ impl Texts {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        timed(&mut phases.words, || self.index.tidy())
+        timed(&mut phases.words, || self.index.tidy());
+        Ok(())
     }
 
     fn read_one<R: MemoryRegion>(

@@ -47,23 +47,23 @@ impl TermIndex {
     /// If memory is short.
     pub fn count(&mut self, text: &str) -> AllocResult<Counted> {
         let mut tree = self.tree.as_ref().map(Root::try_clone).transpose()?;
-        let mut words: HashMap<Box<str>, (u32, u32)> = HashMap::new();
+        let mut entries: HashMap<Box<str>, (u32, u32)> = HashMap::new();
         for_each_word(text, |word| {
-            if let Some((_, times)) = words.get_mut(word) {
+            if let Some((_, times)) = entries.get_mut(word) {
                 *times = times.saturating_add(1);
             } else if let Some(id) = self.count_document(&mut tree, word.as_bytes())? {
-                words.insert(word.into(), (id, 1));
+                entries.insert(word.into(), (id, 1));
             }
             AllocResult::Ok(())
         })?;
-        let mut bag: Vec<_> = words.into_values().collect();
+        let mut bag: Vec<_> = entries.into_values().collect();
         bag.sort_unstable();
         Ok(Counted { bag: bag.into(), tree })
     }
 
-    /// Counts one document more that has this word, and says which word that is.
+    /// One document more has this word: makes that tree, and returns the word's id, if there is one.
     fn count_document(&mut self, root: &mut Option<Root<Node>>, word: &[u8]) -> AllocResult<Option<u32>> {
-        // This is where the heap may collect, and all that lives may move. From here on nothing does.
+        // Here the heap may collect, and whatever lives may move; from here on nothing does.
         let space = self.heap.try_reserve(tree::room(word))?;
         let tree = root.as_ref().map(|root| root.get(space.heap()));
         let entry = match tree::find(tree, word) {
@@ -84,11 +84,8 @@ impl TermIndex {
     }
 
     /// Collects all that is garbage. What is left lies together, for whoever reads it now.
-    ///
-    /// # Errors
-    /// If memory is short.
-    pub fn tidy(&mut self) -> AllocResult<()> {
-        self.heap.try_collect(Collection::Full)
+    pub fn tidy(&mut self) {
+        self.heap.collect(Collection::Full);
     }
 
     fn tree(&self) -> Tree<'_> {

@@ -43,6 +43,15 @@ unsafe impl<T: Managed> Managed for PtrArray<T> {
     }
 }
 
+impl<T: Managed> PtrArray<T> {
+    /// The bytes of the heap that an array of `len` elements takes: what to [reserve](super::GeneralHeap::reserve) for it.
+    /// `usize::MAX` if no address space has them.
+    #[must_use]
+    pub const fn bytes(len: usize) -> usize {
+        Self::INFO.array_bytes(len)
+    }
+}
+
 impl<'h, T: Managed> Gc<'h, PtrArray<T>> {
     /// What element `index` leads to.
     ///
@@ -74,6 +83,15 @@ impl<'h, T: Managed> Gc<'h, PtrArray<T>> {
 pub struct Array<T: Copy + 'static, A: KnownAlign = Align<8>> {
     /// Invariant in `T`: an array that is written as one type is not read as another.
     _elements: PhantomData<(*mut T, A)>,
+}
+
+impl<T: Copy + 'static, A: KnownAlign> Array<T, A> {
+    /// The bytes of the heap that an array of `len` elements takes, with what its alignment may cost: what to
+    /// [reserve](super::GeneralHeap::reserve) for it. `usize::MAX` if no address space has them.
+    #[must_use]
+    pub const fn bytes(len: usize) -> usize {
+        Self::INFO.array_bytes(len)
+    }
 }
 
 /// Bytes in the heap.

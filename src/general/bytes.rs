@@ -18,7 +18,7 @@
 //!
 //! # Note: a word at hand
 //! To allocate is to take the lowest bit of a 64-bit word that the bin has at hand (as Go's allocator does), so it looks at neither the
-//! span nor the block: some ten instructions, and as many for the statistics. To free is to find the span and set a bit there. There are no magazines as
+//! span nor the block: some ten instructions, and as many for what is counted. To free is to find the span and set a bit there. There are no magazines as
 //! the Pinned Heap has them for its threads: memory that is free is seen to be at once, which the limit of a heap and the
 //! pace of its collections depend on.
 //!
@@ -87,9 +87,24 @@ struct Bin {
     list: Cell<u32>,
 }
 
+/// What is counted: for small blocks apart at first, so that no number waits for itself twice in a pair of allocation and
+/// free, and none can wrap.
+#[derive(Default)]
+struct Tally {
+    /// As of the last fold.
+    stats: Cell<AllocStats>,
+    /// Since then: bytes and blocks that were allocated, and that were freed.
+    given: Cell<usize>,
+    given_blocks: Cell<usize>,
+    freed: Cell<usize>,
+    freed_blocks: Cell<usize>,
+    /// The most that bytes allocated were above bytes freed since then.
+    rise: Cell<isize>,
+}
+
 struct Bytes {
     bins: [Bin; BINS],
-    stats: UnsafeCell<AllocStats>,
+    tally: Tally,
     spans: UnsafeCell<Vec<Span>>,
     /// The first entry of the table that is no span.
     vacant: Cell<u32>,
@@ -117,6 +132,46 @@ fn slices_for(size: usize) -> usize {
     size.div_ceil(SLICE)
 }
 
+impl Tally {
+    #[inline(always)]
+    fn alloc(&self, size: usize) {
+        let given = self.given.get().wrapping_add(size);
+        self.given.set(given);
+        self.given_blocks.set(self.given_blocks.get().wrapping_add(1));
+        let now = given.wrapping_sub(self.freed.get()).cast_signed();
+        self.rise.set(self.rise.get().max(now));
+    }
+
+    #[inline(always)]
+    fn free(&self, size: usize) {
+        self.freed.set(self.freed.get().wrapping_add(size));
+        self.freed_blocks.set(self.freed_blocks.get().wrapping_add(1));
+    }
+
+    /// Called before much can come together: with every word of blocks, and every large block. All that is freed in between fits
+    /// into memory at once.
+    fn fold(&self) -> AllocStats {
+        let mut stats = self.stats.get();
+        let (given, freed) = (self.given.take(), self.freed.take());
+        let live = stats.current_live.wrapping_add(given).wrapping_sub(freed);
+        debug_assert!(live.cast_signed() >= 0, "more was freed than there is");
+        stats.peak_usage = stats.peak_usage.max(stats.current_live.wrapping_add_signed(self.rise.take()));
+        stats.current_live = live;
+        stats.total_allocated = stats.total_allocated.saturating_add(given);
+        stats.total_deallocated = stats.total_deallocated.saturating_add(freed);
+        stats.allocation_count = stats.allocation_count.saturating_add(self.given_blocks.take());
+        stats.deallocation_count = stats.deallocation_count.saturating_add(self.freed_blocks.take());
+        self.stats.set(stats);
+        stats
+    }
+
+    fn fail(&self) {
+        let mut stats = self.stats.get();
+        stats.record_failure();
+        self.stats.set(stats);
+    }
+}
+
 impl Bytes {
     #[inline(always)]
     fn bin(&self, class: Class) -> &Bin {
@@ -132,12 +187,6 @@ impl Bytes {
         debug_assert!((number as usize) < spans.len());
         // SAFETY: numbers are those of entries, which stay.
         unsafe { spans.get_unchecked(number as usize) }
-    }
-
-    #[inline(always)]
-    fn count(&self, what: impl FnOnce(&mut AllocStats)) {
-        // SAFETY: one thread, and none of what is called here keeps the reference or comes back here.
-        what(unsafe { &mut *self.stats.get() });
     }
 
     /// Allocates; `None` if there is no memory. Zero size is large.
@@ -157,7 +206,7 @@ impl Bytes {
             word = self.refill(class)?;
         }
         bin.word.set(word & (word - 1));
-        self.count(|stats| stats.record_alloc(size));
+        self.tally.alloc(size);
         // SAFETY: a bit is that of a block, so this is within the span; and nobody has it (B2).
         unsafe {
             let block = bin.first.get().add(word.trailing_zeros() as usize * class.size());
@@ -170,6 +219,7 @@ impl Bytes {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: Class) -> Option<u64> {
+        self.tally.fold();
         let bin = self.bin(class);
         let mut current = bin.current.get();
         if current == NONE || self.span(current).free.get() == 0 {
@@ -303,9 +353,9 @@ impl Bytes {
         trimmed
     }
 
-    /// Takes slices, as far as that leaves what a full collection needs.
+    /// Takes slices, if need be those that are kept for later.
     fn run(&self, len: usize, align: usize) -> Option<usize> {
-        let take = || (len <= self.space.available()).then(|| self.space.take(len, align, Use::Bytes)).flatten();
+        let take = || self.space.take(len, align, Use::Bytes);
         let start = match take() {
             Some(start) => start,
             None if len <= self.space.limit() && self.trim() => take()?,
@@ -352,7 +402,8 @@ impl Bytes {
             }
             poison::fresh(start.add(size), len * SLICE - size);
         }
-        self.count(|stats| stats.record_alloc(size));
+        self.tally.alloc(size);
+        self.tally.fold();
         Some(start)
     }
 
@@ -391,7 +442,7 @@ impl Bytes {
         word.set(word.get() | bit);
         let free = span.free.get() + 1;
         span.free.set(free);
-        self.count(|stats| stats.record_dealloc(size));
+        self.tally.free(size);
         if free == 1 || free == span.blocks.get() {
             self.turned(number);
         }
@@ -422,7 +473,8 @@ impl Bytes {
         if size == 0 {
             return;
         }
-        self.count(|stats| stats.record_dealloc(size));
+        self.tally.free(size);
+        self.tally.fold();
         // SAFETY: the caller's promise, and B4.
         unsafe { self.give_run(self.space.at(self.slice_at(block)), slices_for(size)) };
     }
@@ -442,8 +494,9 @@ impl Bytes {
         // apart from the old one, and both have as many bytes as are copied.
         unsafe {
             if in_place {
-                self.count(|stats| stats.record_dealloc(old.size()));
-                self.count(|stats| stats.record_alloc(new.size()));
+                self.tally.free(old.size());
+                self.tally.alloc(new.size());
+                self.tally.fold();
                 match new.size() < old.size() {
                     true => {
                         let end = if small(new).is_some() { old.size() } else { new.size().next_multiple_of(SLICE) };
@@ -471,7 +524,7 @@ impl Bytes {
             // SAFETY: the caller's promise.
             unsafe { self.give_run(self.space.at(slice + new_len), len - new_len) };
         } else if new_len > len {
-            if new_len - len > self.space.available() || !self.space.extend(slice, len, new_len, Use::Bytes) {
+            if !self.space.extend(slice, len, new_len, Use::Bytes) {
                 return false;
             }
             self.space.byte_slices.set(self.space.byte_slices.get() + new_len - len);
@@ -485,7 +538,7 @@ impl Bytes {
     #[cold]
     #[inline(never)]
     fn refusal(&self, layout: Layout) -> AllocError {
-        self.count(AllocStats::record_failure);
+        self.tally.fail();
         let base = self.space.base().addr().get();
         if checked_align_up(base, layout.align()).is_none_or(|first| first - base >= self.space.span()) {
             return AllocError::UnsupportedAlignment(layout.align());
@@ -508,12 +561,12 @@ impl Bytes {
 /// allocated another may free. Blocks and handles may outlive the heap; the last handle that goes takes the memory with it.
 ///
 /// Blocks count in the heap's limit, in slices of 8 KiB, and in the pace of its collections. Allocating never collects; a request that the limit
-/// does not allow is refused with `OutOfMemory`, and lets the heap make a full collection at its next occasion. Some room that is
-/// free is not given: what the next full collection may need for its copies.
+/// does not allow is refused with `OutOfMemory`, and lets the heap make a full collection at its next occasion. What the heap
+/// holds for the copies of its next collection is not given.
 ///
 /// | size, rounded up to its alignment | served from | cost |
 /// |---|---|---|
-/// | to 8 KiB | size classes: steps of 16 bytes to 128, then four to each doubling | some twenty instructions; spans of up to 64 KiB |
+/// | to 8 KiB | size classes: steps of 16 bytes to 128, then four to each doubling | some thirty instructions, fifty to free; spans of up to 64 KiB |
 /// | above | whole slices; any alignment that the heap's addresses have | constant time; grows in place where what follows is free |
 ///
 /// Compile-time promises ([`TypedRegion`]) go to 32 KiB.
@@ -552,7 +605,7 @@ impl HeapBytes {
         Self {
             inner: Rc::new(Bytes {
                 bins: core::array::from_fn(bin),
-                stats: UnsafeCell::new(AllocStats::default()),
+                tally: Tally::default(),
                 spans: UnsafeCell::new(Vec::new()),
                 vacant: Cell::new(NONE),
                 space,
@@ -641,8 +694,7 @@ unsafe impl MemoryRegion for HeapBytes {
 
     #[inline]
     fn stats(&self) -> AllocStats {
-        // SAFETY: one thread, and nobody has a reference to it now.
-        unsafe { *self.inner.stats.get() }
+        self.inner.tally.fold()
     }
 
     #[inline]
@@ -667,7 +719,7 @@ mod tests {
 
     /// Memory for raw bytes alone: `limit` slices.
     fn bytes(limit: usize) -> HeapBytes {
-        HeapBytes::new(Rc::new(Space::new(64 << 20, limit * SLICE, Source::NATIVE).unwrap()))
+        HeapBytes::new(Rc::new(Space::new(64 << 20, limit * SLICE, false, Source::NATIVE).unwrap()))
     }
 
     fn layout(size: usize, align: usize) -> Layout {
@@ -675,7 +727,7 @@ mod tests {
     }
 
     /// All that B1 to B5 say, by looking at everything.
-    fn check(bytes: &HeapBytes, live: &[(NonNull<u8>, Layout)]) {
+    fn check(bytes: &HeapBytes, live: &[(NonNull<u8>, Layout)], others: usize) {
         let (bytes, space) = (&*bytes.inner, &*bytes.inner.space);
         // SAFETY: one thread, and nobody else looks now.
         let numbers = 0..unsafe { (&*bytes.spans.get()).len() } as u32;
@@ -740,19 +792,12 @@ mod tests {
             assert!((first..first + len).all(|slice| space.use_of(slice) == Use::Bytes));
             slices += len;
         }
-        assert_eq!((space.byte_slices.get(), space.taken()), (slices, slices), "slices lost, or counted twice");
-        assert_eq!(bytes_live(live), bytes.stats_now().current_live);
+        assert_eq!((space.byte_slices.get(), space.taken()), (slices, slices + others), "lost, or counted twice");
+        assert_eq!(bytes_live(live), bytes.tally.fold().current_live);
     }
 
     fn bytes_live(live: &[(NonNull<u8>, Layout)]) -> usize {
         live.iter().map(|(_, layout)| layout.size()).sum()
-    }
-
-    impl Bytes {
-        fn stats_now(&self) -> AllocStats {
-            // SAFETY: one thread, and nobody else looks now.
-            unsafe { *self.stats.get() }
-        }
     }
 
     #[derive(Clone, Debug)]
@@ -762,7 +807,8 @@ mod tests {
         Free(usize),
         FreeMany(usize),
         Resize(usize, usize),
-        Reserve(usize),
+        /// Somebody else takes so many slices, and gives back what he had.
+        Others(usize),
         Trim,
     }
 
@@ -776,7 +822,7 @@ mod tests {
             4 => any::<usize>().prop_map(Step::Free),
             1 => any::<usize>().prop_map(Step::FreeMany),
             3 => (any::<usize>(), size()).prop_map(|(which, size)| Step::Resize(which, size)),
-            1 => (0..40usize).prop_map(Step::Reserve),
+            1 => (0..40usize).prop_map(Step::Others),
             1 => Just(Step::Trim),
         ];
         prop::collection::vec(step, 1..80)
@@ -801,8 +847,8 @@ mod tests {
         ) {
             let bytes = bytes(limit);
             let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
+            let mut others: Option<(usize, usize)> = None;
             for step in steps {
-                let before = bytes.inner.space.taken();
                 match step {
                     Step::Alloc(layout, zeroed) => {
                         match if zeroed { bytes.alloc_zeroed(layout) } else { bytes.alloc(layout) } {
@@ -843,22 +889,26 @@ mod tests {
                             Err(_) => expect_refusal(&bytes, new, slices_for(size)),
                         }
                     }
-                    Step::Reserve(slices) => bytes.inner.space.reserve.set(slices),
+                    Step::Others(len) => {
+                        let space = &bytes.inner.space;
+                        if let Some((start, len)) = others.take() {
+                            // SAFETY: taken below, and not used.
+                            unsafe { space.give(start, len) };
+                        }
+                        others = space.take(len, 1, Use::Large).map(|start| (start, len));
+                    }
                     Step::Trim => drop(bytes.trim()),
                 }
-                check(&bytes, &live);
-                let space = &bytes.inner.space;
-                let taken = space.taken();
-                assert!(taken <= before || taken + space.reserve.get() <= limit, "the reserve was taken");
-                space.pressed.set(false);
+                check(&bytes, &live, others.map_or(0, |(_, len)| len));
+                bytes.inner.space.pressed.set(false);
             }
             for (block, layout) in live.drain(..) {
                 // SAFETY: a live block with its layout.
                 unsafe { bytes.dealloc(block, layout) };
             }
-            check(&bytes, &live);
+            check(&bytes, &live, others.map_or(0, |(_, len)| len));
             bytes.trim();
-            assert_eq!(bytes.inner.space.taken(), 0);
+            assert_eq!(bytes.inner.space.taken(), others.map_or(0, |(_, len)| len));
         }
     }
 
@@ -885,7 +935,7 @@ mod tests {
         }
         assert_eq!(bytes.inner.space.taken(), 4 + 8);
         let all = bytes.alloc(layout(64 * SLICE, 8)).unwrap();
-        check(&bytes, &[(all, layout(64 * SLICE, 8))]);
+        check(&bytes, &[(all, layout(64 * SLICE, 8))], 0);
     }
 
     #[cfg(debug_assertions)]

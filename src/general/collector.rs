@@ -225,7 +225,11 @@ impl Collector {
 
     /// What to collect when the nursery is full. If not even half of it could be opened, memory is short.
     fn usual(&self, mutator: &Mutator) -> Collection {
-        if self.has_grown() || self.opened_words(mutator) < self.nursery_words() / 2 { Collection::Full } else { Collection::Minor }
+        if self.has_grown() || self.opened_words(mutator) < self.nursery_words() / 2 {
+            Collection::Full
+        } else {
+            Collection::Minor
+        }
     }
 
     /// Collects until there is room for `words` words in the nursery; `false` if that does not help.
@@ -233,36 +237,42 @@ impl Collector {
     /// # Safety
     /// As for [`collect`](Self::collect).
     pub(super) unsafe fn make_room(&mut self, mutator: &Mutator, words: usize) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.make_room_if(mutator, words, |_| true) }
+    }
+
+    /// As `make_room`; and for large objects of together so many words, if there may be any among them.
+    ///
+    /// # Safety
+    /// As for [`collect`](Self::collect).
+    pub(super) unsafe fn make_room_for_all(&mut self, mutator: &Mutator, words: usize) -> bool {
+        // Each is at least a slice long: so whole slices are at most twice the words.
+        let slices = if words < LARGE { 0 } else { 2 * words.div_ceil(SLICE / WORD) };
+        // SAFETY: the caller's promise.
+        unsafe { self.make_room_if(mutator, words, |space| slices <= space.available()) }
+    }
+
+    /// # Safety
+    /// As for [`collect`](Self::collect).
+    unsafe fn make_room_if(&mut self, mutator: &Mutator, words: usize, fits: impl Fn(&Space) -> bool) -> bool {
         if words > self.nursery_words() {
             return false;
         }
         let due = self.due(mutator);
         mutator.arm(self.settings.stress.is_some());
-        if due.is_none() && words <= mutator.room() {
+        let has_room = |this: &Self| words <= mutator.room() && fits(&this.space);
+        if due.is_none() && has_room(self) {
             return true; // the limit was null for a moment
         }
         let kind = due.unwrap_or_else(|| self.usual(mutator));
         // SAFETY: the caller's promise.
         unsafe {
             self.collect(mutator, kind);
-            if words > mutator.room() && kind == Collection::Minor {
+            if !has_room(self) && kind == Collection::Minor {
                 self.collect(mutator, Collection::Full);
             }
         }
-        words <= mutator.room()
-    }
-
-    /// Collects if large objects of together `words` words would not get memory; `false` if that does not help.
-    ///
-    /// # Safety
-    /// As for [`collect`](Self::collect).
-    pub(super) unsafe fn make_room_for_large(&mut self, mutator: &Mutator, words: usize) -> bool {
-        let fits = |space: &Space| words.div_ceil(SLICE / WORD) < space.available();
-        // SAFETY: the caller's promise.
-        fits(&self.space) || unsafe { self.make_room(mutator, 0) && fits(&self.space) } || unsafe {
-            self.collect(mutator, Collection::Full);
-            fits(&self.space)
-        }
+        has_room(self)
     }
 
     /// A large object. `None` if there is no memory. If it is time for a full collection, the mutator is to come by for one.
@@ -290,6 +300,9 @@ impl Collector {
         words: usize,
         align: usize,
     ) -> Option<NonNull<Header>> {
+        if Large::slices_for(words, align).is_none_or(|len| len > self.space.limit()) {
+            return self.refuse(); // whatever is collected
+        }
         let due = self.due(mutator).or_else(|| self.has_grown().then_some(Collection::Full));
         mutator.arm(self.settings.stress.is_some());
         // SAFETY: the caller's promise.
@@ -307,14 +320,17 @@ impl Collector {
         }
     }
 
-    /// Collects. This cannot fail (O2).
+    /// Collects: all, if that is due anyway. This cannot fail (O2).
     ///
     /// # Safety
     /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator is this
     /// collector's.
     pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) {
         let young = self.young_words(mutator);
+        let kind = if self.has_grown() { Collection::Full } else { kind };
         let start = clock::nanoseconds();
+        // Nobody may go on with a heap of which a part has moved.
+        let guard = AbortOnUnwind;
         self.stats.bytes_allocated += (young * WORD) as u64;
         // SAFETY: the caller's promise.
         unsafe {
@@ -325,6 +341,7 @@ impl Collector {
         }
         self.retire_nursery(young);
         self.open_nursery(mutator);
+        core::mem::forget(guard);
         let pause = clock::nanoseconds() - start;
         match kind {
             Collection::Minor => self.stats.minor_pauses.record(pause),
@@ -430,11 +447,7 @@ impl Collector {
             // SAFETY: the log of our own slices.
             unsafe { log.write_bytes(0, bytes) };
         };
-        self.old
-            .blocks
-            .iter()
-            .filter(|_| !strikes(Fault::KeepsBlockLog))
-            .for_each(|block| clear(block.slice, BLOCK));
+        self.old.blocks.iter().filter(|_| !strikes(Fault::KeepsBlockLog)).for_each(|block| clear(block.slice, BLOCK));
         self.large.each(&self.space, |_, slice, len| clear(slice, len));
     }
 
@@ -551,6 +564,15 @@ impl Collector {
 impl Drop for Collector {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Ends the program if it is dropped: if something panics in a collection.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
     }
 }
 

@@ -123,6 +123,9 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         let head = self.space.head(slice);
         if head.used.load(Relaxed) != self.large.mark && !strikes(Fault::SkipsMark) {
             head.used.store(self.large.mark, Relaxed);
+            if strikes(Fault::SkipsGray) {
+                return;
+            }
             head.older.store(self.large.gray, Relaxed);
             self.large.gray = slice as u32;
         }
@@ -154,10 +157,11 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
                 return self.forward_unusual(slot);
             }
             let to = self.take(size);
-            copy(object.cast(), to, size);
+            copy(object.cast(), to, size - usize::from(size > 2 && strikes(Fault::CopiesShort)));
             if !strikes(Fault::ForgetsMove) {
                 *object = to.map_addr(|address| address | MOVED).cast();
             }
+            let tag = if tag != 0 && strikes(Fault::ForgetsTag) { 0 } else { tag };
             *slot = to.map_addr(|address| address | tag).cast();
         }
     }
@@ -220,6 +224,9 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
             }
             if !ends {
                 *next(end) = end;
+            }
+            if ends && strikes(Fault::KeepsIndirection) {
+                return false;
             }
             *slot = end;
             ends
@@ -447,9 +454,7 @@ pub(super) unsafe fn place(start: *mut Word, words: usize, slack: usize, align: 
     // SAFETY: the caller's promise: before and behind are together `slack`.
     unsafe {
         fill(start, before);
-        if slack == before || !strikes(Fault::ForgetsFiller) {
-            fill(at.wrapping_add(words), slack - before);
-        }
+        fill(at.wrapping_add(words), slack - before);
     }
     at
 }

@@ -21,7 +21,7 @@ pub(super) enum Fault {
     SkipsMark,
     /// The log byte of a remembered object stays.
     KeepsLog,
-    /// A block is used, and is in no list.
+    /// A block that all has been copied out of is in no list.
     LosesBlock,
     /// The words of a block that is full are not counted.
     LosesWords,
@@ -37,8 +37,6 @@ pub(super) enum Fault {
     ForgetsTag,
     /// A pointer to a chain of indirections keeps pointing to its beginning.
     KeepsIndirection,
-    /// What aligns an array is not filled behind it.
-    ForgetsFiller,
     /// A large object is marked, and its pointers are not followed.
     SkipsGray,
     /// A large object that cannot be reached is kept.

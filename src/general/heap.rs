@@ -173,8 +173,8 @@ impl GeneralHeap {
 
     /// Makes an object. May collect.
     ///
-    /// The result is a `Gc` and borrows the heap: to keep it over the next allocation, make a root of it, or [`new_root`](Self::new_root) at
-    /// once.
+    /// The result borrows the heap as `&mut` does: it is there to be read. What is to be kept is made by [`new_root`](Self::new_root); what is to
+    /// be changed, or to be pointed to, too, or in a [reservation](Self::reserve).
     ///
     /// # Panics
     /// If there is no memory, or `init` has a root of another heap.
@@ -680,6 +680,26 @@ impl<'h> Reserved<'h> {
 
     fn used_up(&self, bytes: usize) -> AllocError {
         AllocError::OutOfMemory { requested: bytes, available: self.room() }
+    }
+
+    /// An array of `len` pointers to nothing. Never collects.
+    ///
+    /// # Panics
+    /// If what was reserved is used up.
+    #[must_use]
+    #[track_caller]
+    pub fn new_pointers<T: Managed>(&self, len: usize) -> Gc<'h, PtrArray<T>> {
+        or_panic(self.try_new_pointers(len))
+    }
+
+    /// An array with the contents of a slice. Never collects.
+    ///
+    /// # Panics
+    /// If what was reserved is used up.
+    #[must_use]
+    #[track_caller]
+    pub fn new_data<T: Copy + 'static, A: KnownAlign>(&self, data: &[T]) -> Gc<'h, Array<T, A>> {
+        or_panic(self.try_new_data(data))
     }
 
     /// An array of `len` pointers to nothing. Never collects.

@@ -232,6 +232,14 @@ impl Info {
         self.align() / WORD - 1
     }
 
+    /// The bytes that an array takes, at the most.
+    pub(super) const fn array_bytes(&self, len: usize) -> usize {
+        match self.array_words(len) {
+            Some(words) => (words + self.slack()) * WORD,
+            None => usize::MAX,
+        }
+    }
+
     /// Whether word `index` of the payload is a pointer, of a `Bitmap`.
     fn is_pointer(&self, index: usize) -> bool {
         // SAFETY: the constructor has asserted that there is a bit for each word.

@@ -250,10 +250,8 @@ impl Mutator {
         // SAFETY: as in `alloc_slow`.
         let collector = unsafe { &mut *self.collector.get() };
         // SAFETY: the caller's promise.
-        unsafe {
-            if (words < super::old::LARGE || collector.make_room_for_large(self, words)) && collector.make_room(self, words) {
-                return true;
-            }
+        if unsafe { collector.make_room_for_all(self, words) } {
+            return true;
         }
         collector.refuse::<()>();
         false

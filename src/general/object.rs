@@ -330,7 +330,10 @@ pub mod private {
 
     /// Asserts that data at byte `offset` of an object is what may be there.
     pub const fn check_data<T: Plain>(offset: usize) {
-        assert!(offset.is_multiple_of(align_of::<T>()), "a field of a heap object is aligned: it is not `repr(packed)`");
+        assert!(
+            offset.is_multiple_of(align_of::<T>()),
+            "a field of a heap object is aligned: it is not `repr(packed)`"
+        );
     }
 
     /// An object's payload.

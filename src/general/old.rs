@@ -134,6 +134,9 @@ impl Old {
     /// # Safety
     /// Nobody refers to it.
     pub(super) unsafe fn reuse(&mut self, space: &Space, slice: usize) {
+        if strikes(Fault::LosesBlock) {
+            return;
+        }
         space.set_use(slice, BLOCK, Use::Spare);
         space.spare.set(space.spare.get() + BLOCK);
         // There is room: it was made when the block was held first.
@@ -158,10 +161,8 @@ impl Old {
         let start = space.at(slice).as_ptr().cast::<Word>();
         // SAFETY: the block is memory, and ours.
         unsafe { poison::in_use(space.at(slice), BLOCK * SLICE) };
-        if !strikes(Fault::LosesBlock) || self.blocks.is_empty() {
-            // There is room: it was made when the block was held first.
-            self.blocks.push(Block { slice, start, fill: start });
-        }
+        // There is room: it was made when the block was held first.
+        self.blocks.push(Block { slice, start, fill: start });
         self.free = start;
         self.end = start.wrapping_add(BLOCK_WORDS);
     }
@@ -184,12 +185,20 @@ impl Large {
         Self { first: NONE, slices: 0, mark: 0, gray: NONE }
     }
 
+    /// The bytes before the header, for what is after two words to be aligned: the payload of arrays.
+    fn before(align: usize) -> usize {
+        align.max(2 * WORD) - 2 * WORD
+    }
+
+    /// The slices that a large object takes. `None` if no address space has them.
+    pub(super) fn slices_for(words: usize, align: usize) -> Option<usize> {
+        Some(words.checked_mul(WORD)?.checked_add(Self::before(align))?.div_ceil(SLICE))
+    }
+
     /// A large object for `words` words, of which the word after the second is at a multiple of `align` bytes. `None` if there is no memory,
     /// or none but what is reserved.
     pub(super) fn alloc(&mut self, space: &Space, words: usize, align: usize) -> Option<*mut Header> {
-        // The payload of arrays starts after two words.
-        let before = align.max(2 * WORD) - 2 * WORD;
-        let len = words.checked_mul(WORD)?.checked_add(before)?.div_ceil(SLICE);
+        let (before, len) = (Self::before(align), Self::slices_for(words, align)?);
         if len > space.available() {
             return None;
         }

@@ -76,7 +76,7 @@ pub(super) fn card_of(address: usize) -> usize {
 pub(super) unsafe fn logged_at(array: *mut Header, card: usize) -> usize {
     // SAFETY: the caller's promise.
     let last = array.addr() + unsafe { len_of(array) } * WORD;
-    card.clamp(array.addr(), last)
+    card.min(last).max(array.addr()) // `clamp` would ask, on every store, whether these two are in order
 }
 
 /// The elements of an array of pointers that are in a card.

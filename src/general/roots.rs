@@ -1,9 +1,9 @@
 //! [`RootTable`]: the slots of owned roots, which collections update.
 //!
 //! Slots are in chunks that are aligned to their size, so that a root is one pointer: from its slot's address follow its
-//! chunk and, from that, whose it is. A chunk remembers whether any of its slots was written since the last collection; a minor
-//! collection looks at no others, since after a collection nothing young is left for a slot to point to. A million roots that
-//! stay cost it nothing.
+//! chunk and, from that, whose it is. Of each group of 64 slots it is known whether any was written since the last collection, in a dense table of
+//! bytes; a minor collection looks at no others, since after a collection nothing young is left for a slot to point to. A million
+//! roots that stay cost it a look at 16 KiB.
 //!
 //! Free slots are on a stack of pointers to them, and not linked through each other: the next allocation need not wait for what a slot
 //! holds, and how many are owned follows from the stack's height.
@@ -11,13 +11,14 @@
 //! Invariants:
 //! * T1. A slot is either free, then it holds [`FREE`] and the stack has it once, or owned by exactly one root, then it holds a
 //!   pointer to an object.
-//! * T2. A chunk with a slot that points into the nursery is dirty.
+//! * T2. A group with a slot that points into the nursery is dirty.
 //! * T3. A table lives until its heap has been dropped and no root is left.
-//! * T4. The stack has room for all slots.
+//! * T4. The stack has room for all slots, and `dirty` has a byte for each group of each chunk, in the order of `chunks`.
 
 use alloc::alloc as process;
+use alloc::vec::Vec;
 use core::alloc::Layout;
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr::{self, NonNull};
 
 use super::faults::{Fault, strikes};
@@ -36,11 +37,16 @@ const FREE: usize = 1;
 
 pub(super) type Slot = Cell<Word>;
 
+/// The bytes of a group of slots.
+const GROUP: usize = 512;
+/// The groups of a chunk.
+const GROUPS: usize = CHUNK / GROUP;
+
 #[repr(C)]
 struct Chunk {
     table: NonNull<RootTable>,
-    next: Cell<*const Chunk>,
-    dirty: Cell<bool>,
+    /// The bytes of its groups.
+    dirty: Cell<*mut u8>,
 }
 
 /// The slots of a chunk.
@@ -56,11 +62,33 @@ impl Chunk {
         unsafe { NonNull::new_unchecked(start.cast()) }
     }
 
-    fn slots(chunk: NonNull<Self>) -> NonNull<Slot> {
+    /// The slots of a group.
+    fn group(chunk: NonNull<Self>, group: usize) -> impl Iterator<Item = NonNull<Slot>> {
+        let each = GROUP / size_of::<Slot>();
+        // The first ones would be in the head of the chunk.
+        let first = CHUNK / size_of::<Slot>() - SLOTS;
         // SAFETY: the slots follow the head of the chunk, within its block.
-        unsafe { chunk.add(1).cast() }
+        (first.max(group * each)..(group + 1) * each).map(move |index| unsafe { chunk.cast::<Slot>().add(index) })
+    }
+
+    fn slots(chunk: NonNull<Self>) -> impl DoubleEndedIterator<Item = NonNull<Slot>> {
+        let first = CHUNK / size_of::<Slot>() - SLOTS;
+        // SAFETY: as above.
+        (first..first + SLOTS).map(move |index| unsafe { chunk.cast::<Slot>().add(index) })
+    }
+
+    /// The byte of a slot's group.
+    ///
+    /// # Safety
+    /// A slot of a table that lives.
+    #[inline(always)]
+    unsafe fn dirty_byte(slot: NonNull<Slot>) -> *mut u8 {
+        // SAFETY: the caller's promise; T4.
+        unsafe { Self::of(slot).as_ref().dirty.get().add(slot.addr().get() % CHUNK / GROUP) }
     }
 }
+
+static_assertions::const_assert!((CHUNK - size_of::<Chunk>()).is_multiple_of(size_of::<Slot>()));
 
 pub(super) struct RootTable {
     /// The stack of free slots: behind its last one.
@@ -69,11 +97,16 @@ pub(super) struct RootTable {
     bottom: Cell<*mut NonNull<Slot>>,
     /// If `top` comes here the table is not needed any more: never while there is a heap, then it is null.
     last: Cell<*mut NonNull<Slot>>,
-    /// How many slots the stack has room for.
-    room: Cell<usize>,
     /// All slots.
     slots: Cell<usize>,
-    chunks: Cell<*const Chunk>,
+    lists: UnsafeCell<Lists>,
+}
+
+struct Lists {
+    chunks: Vec<NonNull<Chunk>>,
+    dirty: Vec<u8>,
+    /// No elements, but room for the stack.
+    stack: Vec<NonNull<Slot>>,
 }
 
 impl RootTable {
@@ -88,9 +121,8 @@ impl RootTable {
             top: Cell::new(ptr::null_mut()),
             bottom: Cell::new(ptr::null_mut()),
             last: Cell::new(ptr::null_mut()),
-            room: Cell::new(0),
             slots: Cell::new(0),
-            chunks: Cell::new(ptr::null()),
+            lists: UnsafeCell::new(Lists { chunks: Vec::new(), dirty: Vec::new(), stack: Vec::new() }),
         };
         // SAFETY: just allocated for it.
         unsafe { table.write(empty) };
@@ -126,7 +158,7 @@ impl RootTable {
             let slot = top.read();
             slot.as_ref().set(object);
             if !strikes(Fault::KeepsClean) {
-                Chunk::of(slot).as_ref().dirty.set(true);
+                *Chunk::dirty_byte(slot) = 1;
             }
             Some(slot)
         }
@@ -142,7 +174,7 @@ impl RootTable {
         unsafe {
             slot.as_ref().set(object);
             if !strikes(Fault::KeepsClean) {
-                Chunk::of(slot).as_ref().dirty.set(true);
+                *Chunk::dirty_byte(slot) = 1;
             }
         }
     }
@@ -182,6 +214,14 @@ impl RootTable {
         }
     }
 
+    /// # Safety
+    /// The table lives. Nothing that the caller does while it uses the result makes another chunk.
+    #[expect(clippy::mut_from_ref, reason = "one thread's, and used by one caller at a time")]
+    unsafe fn lists(&self) -> &mut Lists {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.lists.get() }
+    }
+
     /// Makes another chunk, whose slots are then on the stack, which is empty.
     ///
     /// # Safety
@@ -189,28 +229,35 @@ impl RootTable {
     #[cold]
     #[inline(never)]
     unsafe fn grow(table: NonNull<Self>) -> bool {
-        if crate::os::struck() {
-            return false;
-        }
-        // SAFETY: layouts are not of zero size; the block has room for the head and so many slots, the stack for all.
+        // SAFETY: the caller's promise; the block has room for the head and so many slots, the stack for all.
         unsafe {
             let this = table.as_ref();
+            let lists = this.lists();
             let slots = this.slots.get() + SLOTS;
-            if slots > this.room.get() {
-                let room = slots.next_power_of_two();
-                let Ok(layout) = Layout::array::<NonNull<Slot>>(room) else { return false };
-                let Some(bottom) = NonNull::new(process::alloc(layout)) else { return false };
-                this.free_stack(); // nothing is on it
-                this.bottom.set(bottom.as_ptr().cast());
-                this.top.set(this.bottom.get());
-                this.room.set(room);
+            if crate::os::struck() {
+                return false;
             }
-            let Some(chunk) = NonNull::new(process::alloc(CHUNK_LAYOUT)) else { return false };
-            let chunk = chunk.cast::<Chunk>();
-            chunk.write(Chunk { table, next: Cell::new(this.chunks.get()), dirty: Cell::new(false) });
-            this.chunks.set(chunk.as_ptr());
-            for index in (0..SLOTS).rev() {
-                let slot = Chunk::slots(chunk).add(index);
+            let Some(block) = NonNull::new(process::alloc(CHUNK_LAYOUT)) else { return false };
+            let chunk = block.cast::<Chunk>();
+            let has_room = lists.chunks.try_reserve(1).is_ok()
+                && lists.dirty.try_reserve(GROUPS).is_ok()
+                && lists.stack.try_reserve(slots).is_ok();
+            if has_room {
+                chunk.write(Chunk { table, dirty: Cell::new(ptr::null_mut()) });
+                lists.chunks.push(chunk);
+                lists.dirty.resize(lists.dirty.len() + GROUPS, 0);
+            }
+            // The lists may have moved, even if not all of them have room.
+            for (index, chunk) in lists.chunks.iter().enumerate() {
+                chunk.as_ref().dirty.set(lists.dirty.as_mut_ptr().add(index * GROUPS));
+            }
+            this.bottom.set(lists.stack.as_mut_ptr());
+            this.top.set(this.bottom.get());
+            if !has_room {
+                process::dealloc(block.as_ptr(), CHUNK_LAYOUT);
+                return false;
+            }
+            for slot in Chunk::slots(chunk).rev() {
                 slot.write(Cell::new(ptr::without_provenance_mut(FREE)));
                 this.top.get().write(slot);
                 this.top.set(this.top.get().add(1));
@@ -223,70 +270,61 @@ impl RootTable {
         true
     }
 
-    /// # Safety
-    /// The stack is not used afterwards.
-    unsafe fn free_stack(&self) {
-        if self.room.get() > 0
-            && let Ok(layout) = Layout::array::<NonNull<Slot>>(self.room.get())
-        {
-            // SAFETY: allocated with this layout.
-            unsafe { process::dealloc(self.bottom.get().cast(), layout) };
-        }
-    }
-
-    /// Calls `visit` with each owned slot, or with those in chunks that have been written since the last time only.
+    /// Calls `visit` with each owned slot, or with those in groups that have been written since the last time only.
     ///
     /// # Safety
     /// `visit` leaves a pointer to an object in the slot, and one that is not young.
     pub(super) unsafe fn each(&self, all: bool, mut visit: impl FnMut(*mut Word)) {
-        let mut next = NonNull::new(self.chunks.get().cast_mut());
-        while let Some(chunk) = next {
-            // SAFETY: chunks live as long as their table.
-            let head = unsafe { chunk.as_ref() };
-            if head.dirty.replace(false) || all {
-                for index in 0..SLOTS {
+        // SAFETY: nothing makes a root while this runs.
+        let Lists { chunks, dirty, .. } = unsafe { self.lists() };
+        for (chunk, dirty) in chunks.iter().zip(dirty.chunks_exact_mut(GROUPS)) {
+            if !all && dirty.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            for (group, byte) in dirty.iter_mut().enumerate() {
+                if *byte == 0 && !all {
+                    continue;
+                }
+                *byte = 0;
+                for slot in Chunk::group(*chunk, group) {
                     // SAFETY: a slot of the chunk.
-                    let slot = unsafe { Chunk::slots(chunk).add(index).as_ref() };
+                    let slot = unsafe { slot.as_ref() };
                     if slot.get().addr() != FREE {
                         visit(slot.as_ptr());
                     }
                 }
             }
-            next = NonNull::new(head.next.get().cast_mut());
         }
     }
 
-    /// Calls `visit` with what each owned slot points to, and whether the slot's chunk is dirty.
+    /// Calls `visit` with what each owned slot points to, and whether the slot's group is dirty.
     pub(super) fn look(&self, mut visit: impl FnMut(Word, bool)) {
-        let mut next = NonNull::new(self.chunks.get().cast_mut());
-        while let Some(chunk) = next {
-            // SAFETY: as in `each`.
-            let head = unsafe { chunk.as_ref() };
-            for index in 0..SLOTS {
-                // SAFETY: as in `each`.
-                let object = unsafe { Chunk::slots(chunk).add(index).as_ref() }.get();
-                if object.addr() != FREE {
-                    visit(object, head.dirty.get());
+        // SAFETY: as in `each`.
+        let Lists { chunks, dirty, .. } = unsafe { self.lists() };
+        for (chunk, dirty) in chunks.iter().zip(dirty.chunks_exact(GROUPS)) {
+            for (group, byte) in dirty.iter().enumerate() {
+                for slot in Chunk::group(*chunk, group) {
+                    // SAFETY: a slot of the chunk.
+                    let object = unsafe { slot.as_ref() }.get();
+                    if object.addr() != FREE {
+                        visit(object, *byte != 0);
+                    }
                 }
             }
-            next = NonNull::new(head.next.get().cast_mut());
         }
     }
 
     /// # Safety
-    /// T3; nobody uses the table or its slots afterwards.
+    /// T3: nobody uses the table or its slots afterwards.
     #[cold]
     #[inline(never)]
     unsafe fn destroy(table: NonNull<Self>) {
         // SAFETY: blocks of the process allocator, made with these layouts, each freed once.
         unsafe {
-            let mut next = table.as_ref().chunks.get().cast_mut();
-            while !next.is_null() {
-                let chunk = next;
-                next = (*chunk).next.get().cast_mut();
-                process::dealloc(chunk.cast(), CHUNK_LAYOUT);
+            for chunk in &table.as_ref().lists().chunks {
+                process::dealloc(chunk.as_ptr().cast(), CHUNK_LAYOUT);
             }
-            table.as_ref().free_stack();
+            table.drop_in_place();
             process::dealloc(table.as_ptr().cast(), Layout::new::<Self>());
         }
     }

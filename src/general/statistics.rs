@@ -110,7 +110,7 @@ pub struct GcStats {
     pub live_after_full: usize,
     /// The most slices that were in use after a collection, in bytes; raw bytes included.
     pub peak_in_use: usize,
-    /// Requests, for objects and collections, that were refused for lack of memory.
+    /// Allocations that were refused, even after a full collection.
     pub failed: u64,
     /// How long minor collections took.
     pub minor_pauses: PauseHistogram,

@@ -233,7 +233,10 @@ impl Collector {
                 return wrong(format_args!("slice {slice} is said to be {what:?}, and is {owner:?}"));
             }
         }
-        if taken != space.taken() || bytes != space.byte_slices.get() || self.old.spare.len() * BLOCK != space.spare.get() {
+        if taken != space.taken()
+            || bytes != space.byte_slices.get()
+            || self.old.spare.len() * BLOCK != space.spare.get()
+        {
             return wrong(format_args!(
                 "{taken} slices in use and {bytes} of raw bytes, not {} and {}",
                 space.taken(),
@@ -243,7 +246,8 @@ impl Collector {
         if taken > space.limit() {
             return wrong(format_args!("{taken} slices are taken, more than the limit, {}", space.limit()));
         }
-        let (held, most) = (self.old.spare.len() + self.old.blocks.len(), self.old.words() + self.opened_words(mutator));
+        let (held, most) =
+            (self.old.spare.len() + self.old.blocks.len(), self.old.words() + self.opened_words(mutator));
         if self.settings.quarantine == 0 && held < 2 * blocks_for(most) && most > 0 {
             return wrong(format_args!("{held} blocks are too few for {most} words to be copied twice"));
         }

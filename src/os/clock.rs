@@ -36,6 +36,10 @@ fn system(clock: libc::clockid_t) -> libc::timespec {
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 fn since_start() -> std::time::Duration {
+    // There is no clock, and asking panics.
+    if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+        return std::time::Duration::ZERO;
+    }
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed()
 }

@@ -50,25 +50,26 @@ const PATHS: [Path; 13] = [
     // The nursery's pointer and its limit, the sum, whether that is too much; the pointer, the header.
     path("raw_alloc_const", 9, 2, 1),
     // The byte, and what it says; the word.
-    path("raw_write", 6, 1, 1),
+    path("raw_write", 7, 1, 1),
     // Which card the element is in, from the array's end and beginning; then the same.
     path("raw_write_element", 18, 1, 1),
     // Where the nursery is; two pointers are stored as one, or so are the next and the number.
     path("typed_alloc", 14, 4, 1),
     // For each root its slot, the table of that, whether it is the heap's; its object, which is stored.
-    path("typed_alloc_rooted", 27, 5, 3),
+    path("typed_alloc_rooted", 26, 5, 3),
     // For each pointer whether it is one of the heap.
-    path("reserved_alloc", 24, 5, 3),
-    path("typed_set", 16, 1, 3),
+    path("reserved_alloc", 23, 5, 3),
+    path("typed_set", 18, 1, 3),
     // Nothing but a load.
     path("gc_get", 2, 0, 0),
     path("field_get", 2, 0, 0),
     path("gc_data", 2, 0, 0),
     // The slot, its table, whether it is the heap's.
     path("root_get", 8, 0, 1),
-    // The first free slot, the next one, how many; the object, and that the chunk is dirty.
-    path("root_make", 24, 5, 2),
-    path("root_drop", 14, 3, 1),
+    // Whether the object is the heap's; the last free slot, and whether there is one; the object, and that the chunk is dirty.
+    path("root_make", 17, 3, 2),
+    // That the slot is free, and is the next to be used; whether it was the last one of a heap that is gone.
+    path("root_drop", 12, 3, 1),
 ];
 
 #[test]
@@ -81,5 +82,44 @@ fn hot_paths_are_short_and_call_nothing() {
         assert_eq!(path.iter().filter(stores).count(), stored, "{name}: {path:#?}\n{function}");
         let branched = path.iter().filter(|instruction| instruction.is_branch()).count();
         assert_eq!(branched, branches, "{name}: {path:#?}\n{function}");
+    }
+}
+
+#[test]
+fn reading_calls_nothing() {
+    let Some(assembly) = assembly() else { return };
+    for name in ["gc_get", "field_get", "gc_data", "array_sum"] {
+        let function = probe(assembly, name);
+        assert!(!function.instructions.iter().any(Instruction::is_call), "{name}:\n{function}");
+    }
+}
+
+/// Nothing is locked and nothing is divided, and no fast path loops.
+#[test]
+fn nothing_waits() {
+    let Some(assembly) = assembly() else { return };
+    for Path { name, .. } in PATHS {
+        let function = probe(assembly, name);
+        let slow = function.instructions.iter().find(|instruction| {
+            let locks = ["lock", "xchg", "mfence"].iter().any(|name| instruction.mnemonic.starts_with(name));
+            locks || instruction.mnemonic.contains("div")
+        });
+        assert!(slow.is_none(), "{name}: {slow:?} in\n{function}");
+        assert!(!function.has_loop(), "{name}:\n{function}");
+    }
+}
+
+/// The object's size, and that it is not large, is nowhere looked up: the header's address is all that is left of its `Info`.
+#[test]
+fn a_constant_shape_folds_to_an_address() {
+    let Some(assembly) = assembly() else { return };
+    for (name, info) in [("raw_alloc_const", "CONS"), ("typed_alloc", "INFO"), ("reserved_alloc", "INFO")] {
+        let path = fast_path(probe(assembly, name));
+        let of_info = |instruction: &&&Instruction| instruction.operands.contains(info);
+        assert_eq!(path.iter().filter(of_info).count(), 1, "{name}: {path:#?}");
+        let large = |instruction: &&Instruction| {
+            instruction.operands.contains("$1024") || instruction.operands.contains("$1023")
+        };
+        assert!(!path.iter().any(large), "{name}: {path:#?}");
     }
 }

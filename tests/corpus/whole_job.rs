@@ -490,7 +490,7 @@ fn an_index_beyond_its_limit_is_no_report_and_exit_code_1() {
         let limits = Limits { index_bytes, ..Limits::default() };
         run(&Options { limits, ..Options::new(folder.path()) }, out)
     };
-    let words: String = (0..50_000).map(|n| format!("word{n} ")).collect();
+    let words: String = (0..50_000).map(|n| format!("many{n} ")).collect();
     fs::write(folder.path().join("many words"), words).expect("a file");
     let mut out = Vec::new();
     // None for the nursery, and enough for that alone.

@@ -13,8 +13,8 @@ use bhc_rts_alloc::{
 };
 use proptest::prelude::*;
 
-use super::contract::blocks::{Blocks, Step};
 use super::child::{child_is_to, in_a_child, skipped};
+use super::contract::blocks::{Blocks, Step};
 use super::contract::{Limits, cases::cases, steps};
 use crate::contract_tests;
 
@@ -163,7 +163,7 @@ fn what_objects_had_is_for_bytes_when_the_heap_is_gone() {
 }
 
 #[test]
-fn bytes_up_to_the_limit_leave_room_for_collections_and_let_one_happen() {
+fn bytes_up_to_the_limit_are_no_harm_to_collections_and_let_one_happen() {
     for size in [16, 100, 1000, SLICE, 100_000] {
         let layout = layout(size, 8);
         let mut heap = lazy().limit(16 << 20).verify(true).build();
@@ -497,8 +497,10 @@ unsafe fn misuse(at: NonNull<u8>) {
     println!("read {byte:#x} and lived on");
 }
 
-/// Ways to have a pointer to what nobody has, of a heap that is there.
-const MISUSES: &[(&str, fn(&HeapBytes) -> NonNull<u8>)] = &[
+/// A way to have a pointer to what nobody has, of a heap that is there.
+type Misuse = (&'static str, fn(&HeapBytes) -> NonNull<u8>);
+
+const MISUSES: &[Misuse] = &[
     ("past the end of a small block", |bytes| past(bytes.alloc(layout(100, 4)).unwrap(), 100)),
     ("past the end of a large block", |bytes| past(bytes.alloc(layout(9001, 4)).unwrap(), 9001)),
     ("past the end of zeros", |bytes| past(bytes.alloc_zeroed(layout(9001, 4)).unwrap(), 9001)),

@@ -84,7 +84,7 @@ fn an_object_has_the_header_and_the_words_that_were_asked_for() {
         }
         raw.push(array);
         for kind in [Minor, Full, Full] {
-            assert!(raw.collect(kind));
+            raw.collect(kind);
             let (leaf, mixed, array) = (raw.slot(0).read(), raw.slot(1).read(), raw.slot(2).read());
             assert_eq!(value_of(raw, leaf), 7);
             assert_ne!(leaf.addr(), numbers, "it has moved");
@@ -146,7 +146,7 @@ fn large_objects_come_from_a_reservation_too() {
         let large = raw.alloc_reserved(&LARGE_ONE).unwrap().as_ptr();
         raw.word(large, 0).write(leaf);
         raw.push(large);
-        assert!(raw.collect(Minor));
+        raw.collect(Minor);
         assert_eq!(raw.slot(0).read(), large, "a large object does not move");
         assert_eq!(value_of(raw, raw.word(large, 0).read()), 3);
     }
@@ -163,8 +163,8 @@ fn the_shadow_stack_is_a_stack_of_roots() {
         for value in 0..1000 {
             raw.push(if value % 10 == 0 { ptr::null_mut() } else { tagged(leaf(raw, value).as_ptr(), value % 8) });
         }
-        assert!(raw.collect(Minor));
-        assert!(raw.collect(Full));
+        raw.collect(Minor);
+        raw.collect(Full);
         assert_eq!(raw.depth(), 1000);
         for value in (500..1000).rev() {
             let slot = raw.slot(value).read();
@@ -177,7 +177,7 @@ fn the_shadow_stack_is_a_stack_of_roots() {
         assert_eq!((raw.depth(), value_of(raw, raw.slot(1).read())), (2, 1));
         // A slot may be written, without a barrier.
         raw.slot(0).write(raw.slot(1).read());
-        assert!(raw.collect(Full));
+        raw.collect(Full);
         assert_eq!(raw.pop(), raw.pop());
     }
     assert_eq!(heap.verify().unwrap().reachable, 0);
@@ -207,7 +207,7 @@ fn what_is_outside_of_the_heap_is_left_alone() {
         raw.push(array);
         strangers.into_iter().for_each(|stranger| raw.push(stranger));
         for kind in [Minor, Full, Minor, Full] {
-            assert!(raw.collect(kind));
+            raw.collect(kind);
             for (index, stranger) in strangers.into_iter().enumerate() {
                 assert_eq!(raw.word(raw.slot(0).read(), 1 + index).read(), stranger);
                 assert_eq!(raw.slot(1 + index).read(), stranger);
@@ -239,7 +239,7 @@ fn generated_code_allocates_and_stores_through_the_first_fields() {
             model.cast::<*mut Header>().read() // what a header is
         };
         let mut slow = 0;
-        for value in 0..1000_usize {
+        for value in 0..1500_usize {
             let start = (*fields).hp;
             let next = start.wrapping_add(2);
             let leaf = if next <= (*fields).hp_lim {
@@ -261,21 +261,21 @@ fn generated_code_allocates_and_stores_through_the_first_fields() {
                 assert!((*fields).hp_lim.is_null(), "the same comparison finds a request");
             }
         }
-        assert_eq!(slow, 2, "the end of the nursery, and the request");
-        assert!((0..1000).all(|value| value_of(raw, raw.slot(value).read()) == value));
+        assert_eq!(slow, 2, "the request, and the end of the nursery after that");
+        assert!((0..1500).all(|value| value_of(raw, raw.slot(value).read()) == value));
         // The barrier's look: 1 for what is young or remembered, 0 for what is old.
         let log = |object: *mut Header| (*fields).log_bias.wrapping_add(object.addr() / 16).read();
         cons(raw, 1);
-        let young = raw.slot(999).read();
+        let young = raw.slot(1499).read();
         assert_eq!(log(young), 1);
-        assert!(raw.collect(Minor));
-        let old = raw.slot(999).read();
+        raw.collect(Minor);
+        let old = raw.slot(1499).read();
         assert_eq!(log(old), 0);
         raw.write(old, 0, ptr::null_mut());
         assert_eq!(log(old), 1);
-        assert!(raw.collect(Minor));
+        raw.collect(Minor);
         assert_eq!(log(old), 0);
-        assert_eq!(raw.slot(0).addr() + 1000 * 8, (*fields).stack_top.addr());
+        assert_eq!(raw.slot(0).addr() + 1500 * 8, (*fields).stack_top.addr());
         assert_eq!((*fields).stack_lim.addr() - raw.slot(0).addr(), 64 << 10);
     }
 }
@@ -302,19 +302,21 @@ fn a_safepoint_collects_if_it_was_asked_to() {
 }
 
 #[test]
-fn a_collection_without_memory_is_refused_and_changes_nothing() {
+fn a_collection_asks_for_no_memory_that_it_could_not_do_without() {
     let mut heap = heap();
     let raw = heap.raw();
     // SAFETY: the leaf is on the shadow stack.
     unsafe {
         raw.push(leaf(raw, 1).as_ptr());
-        let before = raw.slot(0).read();
-        let (collected, _) = fault::fail_nth(0, || raw.collect(Full));
-        assert!(!collected && raw.slot(0).read() == before && value_of(raw, before) == 1);
-        assert!(raw.collect(Full));
-        assert_eq!(value_of(raw, raw.slot(0).read()), 1);
+        for n in 0.. {
+            let ((), requests) = fault::fail_nth(n, || raw.collect(if n % 2 == 0 { Full } else { Minor }));
+            assert_eq!(value_of(raw, raw.slot(0).read()), 1);
+            if requests <= n {
+                break;
+            }
+        }
     }
-    assert_eq!(heap.gc_stats().failed, 1);
+    assert_eq!(heap.gc_stats().failed, 0);
 }
 
 #[test]
@@ -347,14 +349,14 @@ fn static_objects_are_roots_of_every_shape() {
         // They may lead to each other, and the heap to them.
         raw.push(objects[0].cast());
         for kind in [Minor, Full, Minor, Full] {
-            assert!(raw.collect(kind));
+            raw.collect(kind);
             for (at, word) in words.into_iter().enumerate() {
                 assert_eq!(value_of(raw, objects[at].add(word).read()), 10 + at);
             }
             assert_eq!(raw.slot(0).read(), objects[0].cast());
         }
         objects[1].add(4).write(ptr::null_mut());
-        assert!(raw.collect(Full));
+        raw.collect(Full);
     }
     assert_eq!(heap.verify().unwrap().objects, 2);
     drop(heap);
@@ -385,7 +387,7 @@ fn a_callback_shows_its_slots_in_every_collection() {
         }
         (&mut (*stack).slots).push(ptr::null_mut());
         for kind in [Minor, Minor, Full] {
-            assert!(raw.collect(kind));
+            raw.collect(kind);
             for (value, slot) in (&(*stack).slots)[..1000].iter().enumerate() {
                 assert_eq!((value_of(raw, *slot), slot.addr() & 7), (value, value % 8));
             }
@@ -393,7 +395,7 @@ fn a_callback_shows_its_slots_in_every_collection() {
         assert_eq!((*stack).calls, 3);
         // Only the last one is called, and none after that.
         raw.set_root_callback(None, ptr::null_mut());
-        assert!(raw.collect(Full));
+        raw.collect(Full);
         assert_eq!((*stack).calls, 3);
     }
     assert_eq!(heap.verify().unwrap().objects, 0);
@@ -413,7 +415,7 @@ fn owned_roots_and_the_shadow_stack_see_the_same_objects() {
         unsafe {
             assert_eq!(raw.info(NonNull::new(object).unwrap()).name(), "Tree");
             raw.push(object);
-            assert!(raw.collect(kind));
+            raw.collect(kind);
             assert_eq!(raw.word(raw.slot(0).read(), 2).cast::<u64>().read(), 1);
             let after = raw.pop();
             assert_eq!(after.wrapping_byte_add(8).addr(), ptr::from_ref(root.get(&heap).as_ref()).addr());
@@ -467,8 +469,8 @@ fn a_chain_of_a_million_indirections_becomes_what_is_at_its_end() {
             unsafe {
                 linked(raw, LONG, link);
                 assert_eq!(value_of(raw, raw.follow(raw.word(raw.slot(1).read(), LONG).read())), 5, "{name}");
-                assert!(raw.collect(kind));
-                assert!(raw.collect(Full));
+                raw.collect(kind);
+                raw.collect(Full);
                 let (value, array) = (raw.slot(0).read(), raw.slot(1).read());
                 for index in 0..LONG {
                     assert_eq!(raw.word(array, 1 + index).read(), tagged(value, 3), "{name}");
@@ -496,9 +498,9 @@ fn circles_of_indirections_are_kept_and_take_no_longer_than_chains() {
             // SAFETY: as `linked` says.
             unsafe {
                 linked(heap.raw(), LONG, |index| Some(link(index)));
-                assert!(heap.raw().collect(kind));
+                heap.raw().collect(kind);
                 heap.verify().unwrap();
-                assert!(heap.raw().collect(Full));
+                heap.raw().collect(Full);
                 let raw = heap.raw();
                 let array = raw.slot(1).read();
                 for index in 0..LONG {
