@@ -4,9 +4,9 @@
 //!
 //! Alignment is part of the type. [`Align<64>`](Align) is a marker; a kernel that takes `&AlignedSlice<f32, A>` with
 //! `A: AtLeast<Align<64>>` does not accept a slice aligned to 16 bytes, and the compiler says so in plain words. A
-//! [`SimdBuffer<T, A, R>`](SimdBuffer) is a `Vec` with its alignment and its memory region in the type, padded with zeros
-//! to whole vectors. Where alignment or region are chosen at run time there are [`Alignment`], [`detect_simd_alignment`]
-//! and `&dyn MemoryRegion`, and checked ways from one world to the other.
+//! [`SimdBuffer<T, A, R>`](SimdBuffer) is a `Vec` with its alignment and its memory region in the type, padded with
+//! zeros to whole vectors. Where alignment or region are chosen at run time there are [`Alignment`],
+//! [`detect_simd_alignment`] and `&dyn MemoryRegion`, and checked ways from one world to the other.
 //!
 //! ```
 //! use bhc_rts_alloc::{Align, AlignedSlice, AtLeast, SimdBuffer, SimdLevel, simd_kernel};
@@ -33,28 +33,30 @@
 //! | `system` | the process allocator as a region | [`System`], [`alloc_aligned`], [`free_aligned`] |
 //! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
 //! | `arena` | the Hot Arena: bump pointer, scopes | [`HotArena`], [`Scope`], [`HotArenaBuilder`], [`ArenaBox`], [`Mark`], [`with_arena`], `with_thread_arena` |
+//! | `runs` | runs of slices of 8 KiB, given out and joined again: what both heaps divide their addresses by | |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
-//! | `runs` | runs of slices of 8 KiB, found and joined: what the General Heap divides its addresses by | |
 //! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
 //!
 //! A file uses what stands above it in this table, never what stands below.
 //!
 //! # Features
-//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages, the Pinned Heap and the General
-//!   Heap (where there are 64-bit atomics). Implies `alloc`.
+//! * `std` (default): CPU detection at run time, per-thread statistics and arenas, files, huge pages, the Pinned Heap
+//!   and the General Heap (where there are 64-bit atomics). Implies `alloc`.
 //! * `alloc`: [`System`] over the global allocator; regions behind `Box`, `Rc`, `Arc`.
-//! * neither: pure `core`. Alignment, errors, statistics, the region contract, buffers over a caller's region, and the arena over a
-//!   caller's memory; nothing is allocated anywhere, and [`System`] answers every request with an error.
+//! * neither: pure `core`. Alignment, errors, statistics, the region contract, buffers over a caller's region, and the
+//!   arena over a caller's memory; nothing is allocated anywhere, and [`System`] answers every request with an error.
 //! * `allocator-api2`: `Allocator` (version 0.2, as hashbrown) for references to arenas, scopes and pinned heaps.
 //! * `serde`: `Serialize` and `Deserialize` for the buffers.
 //! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where
-//! Everything is tested on x86-64 Linux. Built but not run are 32-bit and ARM Linux, Windows, macOS and WebAssembly; other targets
-//! should do (with `alloc`, those that have compare-and-swap). Without AVX they run the baseline copy of each kernel. Without Linux files are
-//! read buffered, and a pinned or a general heap gives no memory back before it is dropped. Without Unix there are no huge
-//! pages, and each of these heaps is one block of the process allocator; what quarantines memory of a general heap then fills it, where it would protect it. Off x86-64 an arena's fast path has two more instructions, as chunks
-//! may lie anywhere. On 32-bit targets the lifetime totals of statistics saturate at 4 GiB.
+//! Everything is tested on x86-64 Linux. Built but not run are 32-bit and ARM Linux, Windows, macOS and WebAssembly;
+//! other targets should do (with `alloc`, those that have compare-and-swap). Without AVX they run the baseline copy of
+//! each kernel. Without Linux files are read buffered, and a pinned or a general heap gives no memory back before it is
+//! dropped. Without Unix there are no huge pages, and each of these heaps is one block of the process allocator; what
+//! quarantines memory of a general heap then fills it, where it would protect it. Off x86-64 an arena's fast path has
+//! two more instructions, as chunks may lie anywhere. On 32-bit targets the lifetime totals of statistics saturate at 4
+//! GiB.
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

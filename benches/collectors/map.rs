@@ -156,7 +156,7 @@ impl<'h> Maps for Reserved<'h> {
 
     fn make(&mut self, node: Node<Self::Map>) -> Self::Map {
         let Node { size, key, value, left, right } = node;
-        Some(self.alloc::<Entry>(EntryInit { left, right, size, key, value }))
+        Some(self.new_gc::<Entry>(EntryInit { left, right, size, key, value }))
     }
 }
 

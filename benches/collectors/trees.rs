@@ -133,10 +133,10 @@ impl Default for OursSafe {
 impl Tree {
     fn make_in<'h>(space: &Reserved<'h>, depth: u64) -> Gc<'h, Self> {
         if depth == 0 {
-            return space.alloc::<Self>(TreeInit { left: None, right: None });
+            return space.new_gc::<Self>(TreeInit { left: None, right: None });
         }
         let (left, right) = (Self::make_in(space, depth - 1), Self::make_in(space, depth - 1));
-        space.alloc::<Self>(TreeInit { left: Some(left), right: Some(right) })
+        space.new_gc::<Self>(TreeInit { left: Some(left), right: Some(right) })
     }
 
     fn make(heap: &mut GeneralHeap, depth: u64) -> Root<Self> {

@@ -72,7 +72,7 @@ impl TermIndex {
                 self.refused += 1;
                 return Ok(None);
             }
-            None => Entry { word: space.try_new_data(word)?, term: Term { id: tree::size(tree), documents: 1 } },
+            None => Entry { word: space.new_data(word), term: Term { id: tree::size(tree), documents: 1 } },
         };
         *root = tree::insert(&space, tree, entry).map(|tree| space.heap().try_root(tree)).transpose()?;
         Ok(Some(entry.term.id))

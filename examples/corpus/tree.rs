@@ -51,14 +51,13 @@ pub struct Term {
 const DELTA: usize = 3;
 const RATIO: usize = 2;
 
-/// The most nodes there can be on a path. A subtree has at most 3/4 of the weight of the tree it is in, and 78 times that
-/// is nothing left of a weight of 2^32.
+/// The most nodes there can be on a path: a subtree has at most 3/4 of the weight of the tree that it is in, and
+/// (3/4)^78 of a weight of 2^32 is less than 1.
 const LEVELS: usize = 78;
 
-/// The bytes to reserve for one [`insert`], and for the word: a node on each level, and two more for a double rotation; bytes
-/// with header and length, in whole words.
+/// What to reserve for an [`insert`] and its word, in bytes: a node on each level, and two more for a double rotation.
 pub fn room(word: &[u8]) -> usize {
-    3 * LEVELS * Node::BYTES + 2 * size_of::<u64>() + word.len().next_multiple_of(size_of::<u64>())
+    3 * LEVELS * Node::BYTES + Bytes::bytes(word.len())
 }
 
 /// How many words there are.
@@ -124,7 +123,7 @@ fn balanced<'h>(space: &Reserved<'h>, left: Tree<'h>, entry: Entry<'h>, right: T
 
 fn node<'h>(space: &Reserved<'h>, left: Tree<'h>, Entry { word, term }: Entry<'h>, right: Tree<'h>) -> Tree<'h> {
     let size = size(left) + 1 + size(right);
-    Some(space.alloc::<Node>(NodeInit { left, right, word: Some(word), term, size }))
+    Some(space.new_gc::<Node>(NodeInit { left, right, word: Some(word), term, size }))
 }
 
 /// What a node was made of.

@@ -8,8 +8,8 @@ use super::object::{Field, Gc, Managed};
 use crate::align::{Align, KnownAlign};
 use crate::buffer::AlignedSlice;
 
-/// An array of pointers to `T`s, or to nothing. A [`Gc`] of it dereferences to a slice of [`Field`]s; elements are changed with
-/// [`GeneralHeap::set_element`](super::GeneralHeap::set_element).
+/// An array of pointers to `T`s, or to nothing. A [`Gc`] of it dereferences to a slice of [`Field`]s; elements are
+/// changed with [`GeneralHeap::set_element`](super::GeneralHeap::set_element).
 ///
 /// The write barrier remembers large ones in cards of 512 bytes.
 ///
@@ -44,8 +44,8 @@ unsafe impl<T: Managed> Managed for PtrArray<T> {
 }
 
 impl<T: Managed> PtrArray<T> {
-    /// The bytes of the heap that an array of `len` elements takes: what to [reserve](super::GeneralHeap::reserve) for it.
-    /// `usize::MAX` if no address space has them.
+    /// The bytes of the heap that an array of `len` elements takes: what to [reserve](super::GeneralHeap::reserve) for
+    /// it. `usize::MAX` if no address space has them.
     #[must_use]
     pub const fn bytes(len: usize) -> usize {
         Self::INFO.array_bytes(len)
@@ -65,8 +65,9 @@ impl<'h, T: Managed> Gc<'h, PtrArray<T>> {
     }
 }
 
-/// An array of plain data (`Copy`), whose first element is aligned to `A`, also after it has moved. A [`Gc`] of it dereferences to an
-/// [`AlignedSlice<T, A>`](AlignedSlice), so kernels take it; [`GeneralHeap::data_mut`](super::GeneralHeap::data_mut) gives it for writing.
+/// An array of plain data (`Copy`), whose first element is aligned to `A`, also after it has moved. A [`Gc`] of it
+/// dereferences to an [`AlignedSlice<T, A>`](AlignedSlice), so kernels take it;
+/// [`GeneralHeap::data_mut`](super::GeneralHeap::data_mut) gives it for writing.
 ///
 /// `A` is at most `Align<32768>`; elements are of at least a byte.
 ///

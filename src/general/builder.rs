@@ -46,43 +46,46 @@ impl GeneralHeapBuilder {
         })
     }
 
-    /// The size of the nursery: 1 MiB by default, which is in the cache of level 2, and at least 8 KiB. With a larger one fewer objects live long enough to be
-    /// copied, and pauses are longer. Rounded up to 8 KiB.
+    /// The size of the nursery: 1 MiB by default, which is in the cache of level 2, and at least 8 KiB. With a larger
+    /// one fewer objects live long enough to be copied, and pauses are longer. Rounded up to 8 KiB.
     pub fn nursery(mut self, bytes: usize) -> Self {
         self.0.nursery = bytes;
         self
     }
 
-    /// How much memory the heap can ever have: addresses, which cost nothing, are reserved for it at once; 64 GiB by default, of which a
-    /// process has room for about 1800 heaps. Rounded up to 4 MiB.
+    /// How much memory the heap can ever have: addresses, which cost nothing, are reserved for it at once; 64 GiB by
+    /// default, of which a process has room for about 1800 heaps. Rounded up to 4 MiB.
     pub fn reserve(mut self, bytes: usize) -> Self {
         self.0.reserve = bytes;
         self
     }
 
-    /// The most memory that nursery, objects and raw bytes may take, and what is held for copies; by default there is no limit but what
-    /// is reserved. Nearly half of it can be small objects that live, since a collection copies them; large objects and raw bytes count once.
-    /// Requests beyond it are refused. The nursery is at most a sixteenth of it.
+    /// The most memory that nursery, objects and raw bytes may take, and what is held for copies; by default there is
+    /// no limit but what is reserved. Nearly half of it can be small objects that live, since a collection copies them;
+    /// large objects and raw bytes count once. Requests beyond it are refused. The nursery is at most a sixteenth of
+    /// it.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.0.limit = bytes;
         self
     }
 
-    /// Whether the system is asked for huge pages, where it has them, once the heap is larger than 4 MiB: by default it is. What lives in a
-    /// large heap is everywhere in it, and most of the time of reading it may go into finding its pages.
+    /// Whether the system is asked for huge pages, where it has them, once the heap is larger than 4 MiB: by default it
+    /// is. What lives in a large heap is everywhere in it, and most of the time of reading it may go into finding its
+    /// pages.
     pub fn huge_pages(mut self, huge_pages: bool) -> Self {
         self.0.huge_pages = huge_pages;
         self
     }
 
-    /// How much the shadow stack of [raw](GeneralHeap::raw) code holds: 64 MiB by default, which are addresses until they are used.
+    /// How much the shadow stack of [raw](GeneralHeap::raw) code holds: 64 MiB by default, which are addresses until
+    /// they are used.
     pub fn shadow_stack(mut self, bytes: usize) -> Self {
         self.0.shadow_stack = bytes;
         self
     }
 
-    /// When to collect all: when `percent` of what lived after the last full collection has come to the old generation since, and at least `bytes`. By
-    /// default 100 percent (GHC's factor of 2), and eight nurseries, at least 16 MiB.
+    /// When to collect all: when `percent` of what lived after the last full collection has come to the old generation
+    /// since, and at least `bytes`. By default 100 percent (GHC's factor of 2), and eight nurseries, at least 16 MiB.
     pub fn growth(mut self, percent: u32, bytes: usize) -> Self {
         (self.0.growth, self.0.growth_at_least) = (percent, bytes.max(1));
         self
@@ -100,22 +103,25 @@ impl GeneralHeapBuilder {
         self
     }
 
-    /// For tests: memory that objects were moved out of is made inaccessible, and not used again before so many other pieces of it (nurseries, and blocks of 128 KiB) have been
-    /// retired. A stale pointer ends the program then. Where memory cannot be protected it is only filled, in debug builds.
+    /// For tests: memory that objects were moved out of is made inaccessible, and not used again before so many other
+    /// pieces of it (nurseries, and blocks of 128 KiB) have been retired. A stale pointer ends the program then. Where
+    /// memory cannot be protected it is only filled, in debug builds.
     pub fn quarantine(mut self, pieces: usize) -> Self {
         self.0.quarantine = pieces;
         self
     }
 
-    /// The most objects that the write barrier remembers one by one between two collections; by default there is no such limit. Beyond it, as if there is no memory for
-    /// the list, the next minor collection looks at all old objects.
+    /// The most objects that the write barrier remembers one by one between two collections; by default there is no
+    /// such limit. Beyond it, as if there is no memory for the list, the next minor collection looks at all old
+    /// objects.
     pub fn remembered(mut self, entries: usize) -> Self {
         self.0.remembered = entries;
         self
     }
 
-    /// Takes memory from the standard library's `System` allocator, in one block, rather than from the system's virtual memory: what the heap
-    /// does on targets without, here to be tried. It is of 1 GiB unless [told](Self::reserve), and none of it goes back before the heap is dropped.
+    /// Takes memory from the standard library's `System` allocator, in one block, rather than from the system's virtual
+    /// memory: what the heap does on targets without, here to be tried. It is of 1 GiB unless [told](Self::reserve),
+    /// and none of it goes back before the heap is dropped.
     pub fn portable(mut self) -> Self {
         self.0.source = Source::Portable;
         self

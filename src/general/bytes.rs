@@ -1,30 +1,32 @@
 //! [`HeapBytes`]: raw bytes beside the objects of a heap, in blocks that never move and are freed by hand.
 //!
-//! Small blocks are cut from spans: runs of one to eight slices, each for the blocks of one of the Pinned Heap's size classes. What is
-//! larger than a slice is a run of its own, which grows into what is free after it and gives back what it does not need.
+//! Small blocks are cut from spans: runs of one to eight slices, each for the blocks of one of the Pinned Heap's size
+//! classes. What is larger than a slice is a run of its own, which grows into what is free after it and gives back what
+//! it does not need.
 //!
-//! Which blocks of a span are free is in a table that the process allocator gave, not beside the blocks: who writes past the end of one
-//! spoils other blocks, but not the heap. An entry is found by the number that each slice of a span has in its head.
+//! Which blocks of a span are free is in a table that the process allocator gave, not beside the blocks: who writes
+//! past the end of one spoils other blocks, but not the heap. An entry is found by the number that each slice of a span
+//! has in its head.
 //!
 //! Invariants:
 //! * B1. `next` in the head of each slice of a span is the number of the span in the table.
-//! * B2. A block of a span is free iff its bit is set: in the span's map, whose bits `free` counts, or in the word that its bin has taken
-//!   out of that. A block has one bit at most.
-//! * B3. A span is the current one of its class's bin; or in the bin's list, if it has free blocks; or full. One that is all free is
-//!   given back, unless it is the current one: so a class has one such span at most.
+//! * B2. A block of a span is free iff its bit is set: in the span's map, whose bits `free` counts, or in the word that
+//!   its bin has taken out of that. A block has one bit at most.
+//! * B3. A span is the current one of its class's bin; or in the bin's list, if it has free blocks; or full. One that
+//!   is all free is given back, unless it is the current one: so a class has one such span at most.
 //! * B4. The run of a large block is as many slices as its layout's size needs.
 //! * B5. `byte_slices` of the space are the slices of spans and large blocks.
 //! * B6. Of memory that nobody has, AddressSanitizer knows that, to the byte.
 //!
 //! # Note: a word at hand
-//! To allocate is to take the lowest bit of a 64-bit word that the bin has at hand (as Go's allocator does), so it looks at neither the
-//! span nor the block: some ten instructions, and as many for what is counted. To free is to find the span and set a bit there. There are no magazines as
-//! the Pinned Heap has them for its threads: memory that is free is seen to be at once, which the limit of a heap and the
-//! pace of its collections depend on.
+//! To allocate is to take the lowest bit of a 64-bit word that the bin has at hand (as Go's allocator does), so it
+//! looks at neither the span nor the block: some ten instructions, and as many for what is counted. To free is to find
+//! the span and set a bit there. There are no magazines as the Pinned Heap has them for its threads: memory that is
+//! free is seen to be at once, which the limit of a heap and the pace of its collections depend on.
 //!
 //! # Note: one thread
-//! All of this is one thread's: handles are `Rc`s. No reference into the table is held where the table may grow, which is in `vacancy`
-//! only.
+//! All of this is one thread's: handles are `Rc`s. No reference into the table is held where the table may grow, which
+//! is in `vacancy` only.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -87,8 +89,8 @@ struct Bin {
     list: Cell<u32>,
 }
 
-/// What is counted: for small blocks apart at first, so that no number waits for itself twice in a pair of allocation and
-/// free, and none can wrap.
+/// What is counted: for small blocks apart at first, so that no number waits for itself twice in a pair of allocation
+/// and free, and none can wrap.
 #[derive(Default)]
 struct Tally {
     /// As of the last fold.
@@ -148,8 +150,8 @@ impl Tally {
         self.freed_blocks.set(self.freed_blocks.get().wrapping_add(1));
     }
 
-    /// Called before much can come together: with every word of blocks, and every large block. All that is freed in between fits
-    /// into memory at once.
+    /// Called before much can come together: with every word of blocks, and every large block. All that is freed in
+    /// between fits into memory at once.
     fn fold(&self) -> AllocStats {
         let mut stats = self.stats.get();
         let (given, freed) = (self.given.take(), self.freed.take());
@@ -490,8 +492,8 @@ impl Bytes {
             (None, None) => unsafe { self.resize_run(block, slices_for(old.size()), slices_for(new.size())) },
             _ => false,
         };
-        // SAFETY: in place, the block has room for the new size, and what is more or less of it is nobody else's. Elsewhere the new block is
-        // apart from the old one, and both have as many bytes as are copied.
+        // SAFETY: in place, the block has room for the new size, and what is more or less of it is nobody else's.
+        // Elsewhere the new block is apart from the old one, and both have as many bytes as are copied.
         unsafe {
             if in_place {
                 self.tally.free(old.size());
@@ -554,15 +556,18 @@ impl Bytes {
     }
 }
 
-/// Raw bytes of a [`GeneralHeap`](super::GeneralHeap): a region whose blocks are not objects. They never move, are not looked at by
-/// collections, and live until they are freed.
+/// Raw bytes of a [`GeneralHeap`](super::GeneralHeap): a region whose blocks are not objects. They never move, are not
+/// looked at by collections, and live until they are freed.
 ///
-/// It is a handle that does not borrow the heap: while buffers live in it the heap may collect. Clones are the same region: what one
-/// allocated another may free. Blocks and handles may outlive the heap; the last handle that goes takes the memory with it.
+/// It is a handle that does not borrow the heap: while buffers live in it the heap may collect. Clones are the same
+/// region: what one allocated another may free. Blocks and handles may outlive the heap; the last handle that goes
+/// takes the memory with it.
 ///
-/// Blocks count in the heap's limit, in slices of 8 KiB, and in the pace of its collections. Allocating never collects; a request that the limit
-/// does not allow is refused with `OutOfMemory`, and lets the heap make a full collection at its next occasion. What the heap
-/// holds for the copies of its next collection is not given.
+/// Blocks count in the heap's limit, in slices of 8 KiB, and in the pace of its collections. Allocating never collects;
+/// a request that the limit does not allow is refused with `OutOfMemory`, and lets the heap make a full collection at
+/// its next occasion. What the heap holds for the copies of its next collection is not given. What is known of small
+/// blocks is kept in memory of the process allocator, 96 bytes for a span: so no global allocator can be made
+/// of this.
 ///
 /// | size, rounded up to its alignment | served from | cost |
 /// |---|---|---|
@@ -613,7 +618,8 @@ impl HeapBytes {
         }
     }
 
-    /// Gives back what is kept for later requests: the spans, one to a class, of which no block is out. Whether there were any.
+    /// Gives back what is kept for later requests: the spans, one to a class, of which no block is out. Whether there
+    /// were any.
     pub(super) fn trim(&self) -> bool {
         self.inner.trim()
     }
@@ -648,10 +654,11 @@ impl fmt::Debug for HeapBytes {
     }
 }
 
-// SAFETY: blocks are runs that were taken, or blocks of spans whose bit was set and is not any more (B2): nobody else has them, and the
-// space lives as long as a handle. They are aligned by their class's size, spans starting at slices, or by the run; and stay
-// until they are given back. Clones are the same region. Nothing here unwinds if it is used as it must be; what is called is the space, the system and,
-// for the table, the process allocator, of which no handle can be a part, since it would have to be shared by threads.
+// SAFETY: blocks are runs that were taken, or blocks of spans whose bit was set and is not any more (B2): nobody else
+// has them, and the space lives as long as a handle. They are aligned by their class's size, spans starting at slices,
+// or by the run; and stay until they are given back. Clones are the same region. Nothing here unwinds if it is used as
+// it must be. What is called is the space, the system and, for the table, the process allocator, which is not made of
+// handles: the heap behind one is made with it.
 unsafe impl MemoryRegion for HeapBytes {
     #[inline]
     fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {

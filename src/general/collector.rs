@@ -1,16 +1,18 @@
 //! [`Collector`]: a heap's collector: what it owns, and when it collects what.
 //!
 //! # Note: when
-//! * The nursery is full: a minor collection. All that lives in it goes to the old generation, so afterwards nothing is young,
-//!   nothing is remembered, and the nursery is empty.
+//! * The nursery is full: a minor collection. All that lives in it goes to the old generation, so afterwards nothing is
+//!   young, nothing is remembered, and the nursery is empty.
 //! * What has come to the old generation since the last full collection, with large objects and raw bytes, is more than
-//!   `live x (growth - 1)`, and more than some megabytes: a full one instead. It copies what lives, young or old, into new blocks.
+//!   `live x (growth - 1)`, and more than some megabytes: a full one instead. It copies what lives, young or old, into
+//!   new blocks.
 //! * A limit is near, a request, or a stress mode says so.
 //!
 //! # Note: never short of memory in the middle
-//! Spare blocks for the worst case, that everything lives, are held beforehand (O2): the nursery is opened only so far as they
-//! are enough, for this collection and the next. So a collection cannot fail; what can is an allocation, if even after a full
-//! collection too little of the nursery can be opened. Then its caller gets an error, from a heap that is in order.
+//! Spare blocks for the worst case, that everything lives, are held beforehand (O2): the nursery is opened only so far
+//! as they are enough, for this collection and the next. So a collection cannot fail; what can is an allocation, if
+//! even after a full collection too little of the nursery can be opened. Then its caller gets an error, from a heap
+//! that is in order.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -275,7 +277,8 @@ impl Collector {
         has_room(self)
     }
 
-    /// A large object. `None` if there is no memory. If it is time for a full collection, the mutator is to come by for one.
+    /// A large object. `None` if there is no memory. If it is time for a full collection, the mutator is to come by for
+    /// one.
     pub(super) fn alloc_large(&mut self, mutator: &Mutator, words: usize, align: usize) -> Option<NonNull<Header>> {
         let before = self.large.slices;
         let object = self.large.alloc(&self.space, words, align)?;
@@ -323,8 +326,8 @@ impl Collector {
     /// Collects: all, if that is due anyway. This cannot fail (O2).
     ///
     /// # Safety
-    /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator is this
-    /// collector's.
+    /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator
+    /// is this collector's.
     pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) {
         let young = self.young_words(mutator);
         let kind = if self.has_grown() { Collection::Full } else { kind };
@@ -503,7 +506,8 @@ impl Collector {
         true
     }
 
-    /// The nursery is empty, of which `young` words were used; with a quarantine, it is another one, if there is memory.
+    /// The nursery is empty, of which `young` words were used; with a quarantine, it is another one, if there is
+    /// memory.
     fn retire_nursery(&mut self, young: usize) {
         let (slice, len) = self.nursery;
         if self.settings.quarantine > 0

@@ -1,17 +1,18 @@
 //! [`Evacuation`]: copies what can be reached out of the condemned space (Cheney 1970).
 //!
-//! What is copied lies in the blocks that it was copied to, one object after the other, and so is its own queue: a scan follows
-//! the copying, moves what the objects point to, and ends when it has caught up. No recursion, and no stack that could be too
-//! small: a list of ten million cells takes what ten million cells take.
+//! What is copied lies in the blocks that it was copied to, one object after the other, and so is its own queue: a scan
+//! follows the copying, moves what the objects point to, and ends when it has caught up. No recursion, and no stack
+//! that could be too small: a list of ten million cells takes what ten million cells take.
 //!
-//! A minor collection condemns the nursery. A full one condemns the nursery and all blocks of the old generation; large objects, which
-//! stay where they are, are marked, and linked through their heads until their pointers have been followed.
+//! A minor collection condemns the nursery. A full one condemns the nursery and all blocks of the old generation; large
+//! objects, which stay where they are, are marked, and linked through their heads until their pointers have been
+//! followed.
 //!
 //! Invariants:
 //! * E1. A condemned object that has been copied has the address of its copy in its header, with [`MOVED`].
 //! * E2. The blocks before the one that is scanned, and what lies before the scan in it, point to nothing condemned.
-//! * E3. Whatever is copied takes no more words than it took where it was: so blocks that were enough for all that is condemned are
-//!   enough (O2). For what is aligned, the most that alignment may cost is taken in both places.
+//! * E3. Whatever is copied takes no more words than it took where it was: so blocks that were enough for all that is
+//!   condemned are enough (O2). For what is aligned, the most that alignment may cost is taken in both places.
 
 use core::ptr;
 
@@ -66,8 +67,9 @@ pub(super) struct Evacuation<'c, const FULL: bool> {
 }
 
 impl<'c, const FULL: bool> Evacuation<'c, FULL> {
-    /// Begins: what is copied goes behind what `old` has, if this is a minor collection, and to blocks of the other side if not;
-    /// then `old` has no blocks at first. `young` is where the nursery starts, `young_len` the bytes of it.
+    /// Begins: what is copied goes behind what `old` has, if this is a minor collection, and to blocks of the other
+    /// side if not; then `old` has no blocks at first. `young` is where the nursery starts, `young_len` the bytes of
+    /// it.
     pub(super) fn new(
         young: usize,
         young_len: usize,
@@ -131,7 +133,8 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Moves what a slot points to, if it is condemned, and points the slot to where it is now. What is large is marked.
+    /// Moves what a slot points to, if it is condemned, and points the slot to where it is now. What is large is
+    /// marked.
     ///
     /// # Safety
     /// The slot holds null or a pointer to an object, with any tag.
@@ -191,9 +194,9 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Puts the end of a chain of indirections in place of a pointer to its beginning, and into all of the chain: so a chain is
-    /// walked once, however many pointers there are to it. If it has no end, but leads into a circle, all that was walked leads to one
-    /// indirection of that, which leads to itself: then `false`.
+    /// Puts the end of a chain of indirections in place of a pointer to its beginning, and into all of the chain: so a
+    /// chain is walked once, however many pointers there are to it. If it has no end, but leads into a circle, all that
+    /// was walked leads to one indirection of that, which leads to itself: then `false`.
     ///
     /// # Safety
     /// The slot points to an indirection, condemned or large, that has not been moved.
@@ -268,8 +271,8 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Follows the pointers of all old objects: those of the first `blocks` blocks, of which the last one was filled to `fill`, and
-    /// large ones.
+    /// Follows the pointers of all old objects: those of the first `blocks` blocks, of which the last one was filled to
+    /// `fill`, and large ones.
     ///
     /// # Safety
     /// They are the blocks that were there before the collection.
@@ -308,7 +311,8 @@ impl<'c, const FULL: bool> Evacuation<'c, FULL> {
         }
     }
 
-    /// Follows the pointers of the object, or filler, at `at`, which is followed by others up to `end`. Returns its words.
+    /// Follows the pointers of the object, or filler, at `at`, which is followed by others up to `end`. Returns its
+    /// words.
     ///
     /// # Safety
     /// As for `scan_words`.
@@ -417,34 +421,24 @@ unsafe fn prefetch(slot: *const Word) {
 /// Both are memory, and do not overlap.
 #[inline(always)]
 unsafe fn copy(from: *const Word, to: *mut Word, words: usize) {
-    // Most objects have three or four words: a call would cost more than the copy. (Written as a `match`, the compiler makes
-    // one call of it.)
+    // Most objects are small: a call would cost more than the copy. First and last words are copied at once, and may
+    // overlap.
     // SAFETY: the caller's promise. Words are copied as bytes: they may be anything.
     unsafe {
-        ptr::copy_nonoverlapping(from, to, 2);
-        if words > 2 {
-            ptr::copy_nonoverlapping(from.add(2), to.add(2), 1);
-            if words > 3 {
-                copy_rest(from.add(3), to.add(3), words - 3);
-            }
+        if words <= 4 {
+            ptr::copy_nonoverlapping(from, to, 2);
+            ptr::copy_nonoverlapping(from.add(words - 2), to.add(words - 2), 2);
+        } else if words <= 8 {
+            ptr::copy_nonoverlapping(from, to, 4);
+            ptr::copy_nonoverlapping(from.add(words - 4), to.add(words - 4), 4);
+        } else {
+            ptr::copy_nonoverlapping(from, to, words);
         }
     }
 }
 
-/// # Safety
-/// As for `copy`.
-#[inline(always)]
-unsafe fn copy_rest(from: *const Word, to: *mut Word, words: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        ptr::copy_nonoverlapping(from, to, 1);
-        if words > 1 {
-            ptr::copy_nonoverlapping(from.add(1), to.add(1), words - 1);
-        }
-    }
-}
-
-/// Where, in `words + slack` words from `start` on, an array's elements are aligned; what is left before and behind is filled.
+/// Where, in `words + slack` words from `start` on, an array's elements are aligned; what is left before and behind is
+/// filled.
 ///
 /// # Safety
 /// They are memory, and nobody's; `slack` words are enough for `align`.

@@ -80,7 +80,8 @@ mod armed {
         static ARMED: Cell<Option<(Fault, usize)>> = const { Cell::new(None) };
     }
 
-    /// Lets a fault strike at its `n`-th occasion from now on, on this thread; or none. Returns what was to strike and has not.
+    /// Lets a fault strike at its `n`-th occasion from now on, on this thread; or none. Returns what was to strike and
+    /// has not.
     pub(in crate::general) fn arm(fault: Option<(Fault, usize)>) -> Option<(Fault, usize)> {
         ARMED.replace(fault)
     }

@@ -31,21 +31,27 @@ use crate::stats::AllocStats;
 
 /// A garbage-collected heap for boxed values: precise, generational, moving.
 ///
-/// `&GeneralHeap` means that nothing moves: objects are read, and changed, through [`Gc`]. `&mut GeneralHeap` means that it may
-/// collect: then every object that [roots](Root) lead to moves, and the rest is gone, and the borrow checker sees to it that no `Gc` is left. So a stale
-/// pointer is a compile error, and reading costs nothing.
+/// `&GeneralHeap` means that nothing moves: objects are read, and changed, through [`Gc`]. `&mut GeneralHeap` means
+/// that it may collect: then every object that [roots](Root) lead to moves, and the rest is gone, and the borrow
+/// checker sees to it that no `Gc` is left. So a stale pointer is a compile error, and reading costs nothing.
 ///
-/// * **Objects** are declared with [`gc_object!`](crate::gc_object); beside them there are [arrays of pointers](PtrArray) and [aligned arrays of data](Array).
-///   No code of theirs ever runs in a collection, and they have no destructors. Of any size: those of 8 KiB and more are never copied.
-/// * **Allocating** is to move a pointer. [`alloc`](Self::alloc) takes pointers as roots, since it may collect; in what was [reserved](Self::reserve) at once,
-///   pointers are plain `Gc`s and nothing collects: that is how functional code is written, and the fastest way.
-/// * **Generations**: new objects are in the nursery (1 MiB). When it is full those that live move to the old generation; when that has doubled,
-///   it is copied in turn. Storing a pointer into an old object is remembered by a write barrier, which [`set`](Self::set) has inside.
-/// * **Many heaps** may be side by side, one thread each (a heap is not `Send`). Mixing their objects is caught. Dropping one returns every page at once.
-/// * **Raw bytes** that never move come from [`bytes`](Self::bytes), which is a [`MemoryRegion`]; the heap itself forwards to it.
+/// * **Objects** are declared with [`gc_object!`](crate::gc_object); beside them there are [arrays of
+///   pointers](PtrArray) and [aligned arrays of data](Array). No code of theirs ever runs in a collection, and they
+///   have no destructors. Of any size: those of 8 KiB and more are never copied.
+/// * **Allocating** is to move a pointer. [`new_gc`](Self::new_gc) takes pointers as roots, since it may collect; in
+///   what was [reserved](Self::reserve) at once, pointers are plain `Gc`s and nothing collects: that is how functional
+///   code is written, and the fastest way.
+/// * **Generations**: new objects are in the nursery (1 MiB). When it is full those that live move to the old
+///   generation; when that has doubled, it is copied in turn. Storing a pointer into an old object is remembered by a
+///   write barrier, which [`set`](Self::set) has inside.
+/// * **Many heaps** may be side by side, one thread each (a heap is not `Send`). Mixing their objects is caught.
+///   Dropping one returns every page at once.
+/// * **Raw bytes** that never move come from [`bytes`](Self::bytes), which is a [`MemoryRegion`]; the heap itself
+///   forwards to it.
 /// * **Compiled code** uses the heap [raw](Self::raw).
-/// * **Memory**: full collections copy, so the heap takes up to about three times what lives. A [limit](GeneralHeapBuilder::limit) is strict: what would go
-///   beyond is refused, with the heap as before, and a collection never runs short in the middle.
+/// * **Memory**: full collections copy, so the heap takes up to about three times what lives. A
+///   [limit](GeneralHeapBuilder::limit) is strict: what would go beyond is refused, with the heap as before, and a
+///   collection never runs short in the middle.
 ///
 /// Not for: objects with destructors, references to other memory, sharing between threads, weak references.
 ///
@@ -66,7 +72,7 @@ use crate::stats::AllocStats;
 /// let leaf = heap.new_root::<Tree>(TreeInit { left: None, right: None, value: 1 });
 /// let tree = heap.new_root::<Tree>(TreeInit { left: Some(&leaf), right: Some(&leaf), value: 0 });
 /// for value in 0..100_000 {
-///     heap.alloc::<Tree>(TreeInit { left: None, right: None, value }); // garbage
+///     heap.new_gc::<Tree>(TreeInit { left: None, right: None, value }); // garbage
 /// }
 /// assert!(heap.gc_stats().minor_collections > 0);
 /// assert_eq!(sum(tree.get(&heap)), 2);
@@ -143,8 +149,8 @@ impl GeneralHeap {
     }
 
     fn core(&self) -> &Collector {
-        // SAFETY: it lives as long as the heap. Whoever changes it does so for the time of a call that none of the users of this reference
-        // makes meanwhile.
+        // SAFETY: it lives as long as the heap. Whoever changes it does so for the time of a call that none of the
+        // users of this reference makes meanwhile.
         unsafe { self.core.as_ref() }
     }
 
@@ -173,14 +179,15 @@ impl GeneralHeap {
 
     /// Makes an object. May collect.
     ///
-    /// The result borrows the heap as `&mut` does: it is there to be read. What is to be kept is made by [`new_root`](Self::new_root); what is to
-    /// be changed, or to be pointed to, too, or in a [reservation](Self::reserve).
+    /// The result borrows the heap as `&mut` does: it is there to be read. What is to be kept is made by
+    /// [`new_root`](Self::new_root); what is to be changed, or to be pointed to, too, or in a
+    /// [reservation](Self::reserve).
     ///
     /// # Panics
     /// If there is no memory, or `init` has a root of another heap.
     #[inline(always)]
     #[track_caller]
-    pub fn alloc<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> Gc<'_, T> {
+    pub fn new_gc<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> Gc<'_, T> {
         T::check(&init, self);
         match self.make::<T>(init) {
             // SAFETY: a new object of that type.
@@ -189,7 +196,7 @@ impl GeneralHeap {
         }
     }
 
-    /// As [`alloc`](Self::alloc).
+    /// As [`new_gc`](Self::new_gc).
     ///
     /// # Errors
     /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory; the heap is as before.
@@ -197,7 +204,7 @@ impl GeneralHeap {
     /// # Panics
     /// If `init` has a root of another heap.
     #[inline]
-    pub fn try_alloc<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> AllocResult<Gc<'_, T>> {
+    pub fn try_new_gc<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> AllocResult<Gc<'_, T>> {
         T::check(&init, self);
         // SAFETY: a new object of that type.
         self.make::<T>(init).map(|object| unsafe { Gc::new(object) }).ok_or_else(|| self.refused(T::BYTES))
@@ -205,8 +212,8 @@ impl GeneralHeap {
 
     #[inline(always)]
     fn make<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> Option<NonNull<Header>> {
-        // SAFETY: `&mut self`: nobody has references into the heap, and what lives is reachable from owned roots. The object is
-        // initialised at once.
+        // SAFETY: `&mut self`: nobody has references into the heap, and what lives is reachable from owned roots. The
+        // object is initialised at once.
         unsafe {
             let object = self.mutator().alloc(T::INFO)?;
             T::write::<Rooted<'_>>(object, init);
@@ -234,7 +241,7 @@ impl GeneralHeap {
     #[inline(always)]
     #[track_caller]
     pub fn new_root<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> Root<T> {
-        let object = self.alloc::<T>(init).object();
+        let object = self.new_gc::<T>(init).object();
         // SAFETY: a new object of that type; nothing has collected since.
         or_panic(unsafe { self.own(Gc::new(object)) })
     }
@@ -242,12 +249,13 @@ impl GeneralHeap {
     /// As [`new_root`](Self::new_root).
     ///
     /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory; the heap is as before, but that the object may have been made.
+    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory; the heap is as before, but that the object may
+    /// have been made.
     ///
     /// # Panics
     /// If `init` has a root of another heap.
     pub fn try_new_root<T: Object>(&mut self, init: T::Init<Rooted<'_>>) -> AllocResult<Root<T>> {
-        let object = self.try_alloc::<T>(init)?.object();
+        let object = self.try_new_gc::<T>(init)?.object();
         // SAFETY: as in `new_root`.
         unsafe { self.own(Gc::new(object)) }
     }
@@ -288,7 +296,8 @@ impl GeneralHeap {
 
     /// Points a field of an object to another object, or to nothing: with the write barrier. Never collects.
     ///
-    /// Cost: two comparisons, a load, a test and a store; the first time after a collection that an old object is written, it is remembered.
+    /// Cost: two comparisons, a load, a test and a store; the first time after a collection that an old object is
+    /// written, it is remembered.
     ///
     /// # Panics
     /// If one of them is another heap's object.
@@ -297,7 +306,8 @@ impl GeneralHeap {
     pub fn set<T: Managed, U: Managed>(&self, object: Gc<'_, T>, field: FieldOf<T, U>, value: Option<Gc<'_, U>>) {
         self.check(object);
         Live::check(value, self);
-        // SAFETY: an object of this heap with that field; nobody has a reference to the field's word, which is in an `UnsafeCell`.
+        // SAFETY: an object of this heap with that field; nobody has a reference to the field's word, which is in an
+        // `UnsafeCell`.
         unsafe {
             self.mutator().barrier(object.word());
             word(object.word(), field.index).write(Live::word(value));
@@ -319,7 +329,8 @@ impl GeneralHeap {
     /// As [`new_pointers`](Self::new_pointers).
     ///
     /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory, [`Overflow`](AllocError::Overflow) if no address space has room for it; the heap is as before.
+    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory, [`Overflow`](AllocError::Overflow) if no address
+    /// space has room for it; the heap is as before.
     pub fn try_new_pointers<T: Managed>(&mut self, len: usize) -> AllocResult<Root<PtrArray<T>>> {
         // SAFETY: `&mut self`, see `make`.
         let array = unsafe { self.pointers::<T>(len, true) }?;
@@ -343,7 +354,8 @@ impl GeneralHeap {
         }
     }
 
-    /// Copies elements `range` of one array to another, or the same, from element `at` on, as if all were read first. Never collects.
+    /// Copies elements `range` of one array to another, or the same, from element `at` on, as if all were read first.
+    /// Never collects.
     ///
     /// # Panics
     /// If an array has no such elements, or one of them is another heap's.
@@ -359,7 +371,8 @@ impl GeneralHeap {
         self.check(to);
         let count = from.as_ref()[range.clone()].len();
         assert!(at <= to.as_ref().len() && count <= to.as_ref().len() - at, "the elements do not fit");
-        // SAFETY: as in `set_element`, for each of them. Whether an element is really old or young is not asked: the card is.
+        // SAFETY: as in `set_element`, for each of them. Whether an element is really old or young is not asked: the
+        // card is.
         unsafe {
             (at..at + count).for_each(|index| self.mutator().array_barrier(to.word(), index));
             word(to.word(), 2 + at).copy_from(word(from.word(), 2 + range.start), count);
@@ -402,7 +415,8 @@ impl GeneralHeap {
     /// As [`new_zeroed`](Self::new_zeroed).
     ///
     /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory, [`Overflow`](AllocError::Overflow) if no address space has room for it; the heap is as before.
+    /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory, [`Overflow`](AllocError::Overflow) if no address
+    /// space has room for it; the heap is as before.
     pub fn try_new_zeroed<T: Copy + bytemuck::Zeroable + 'static, A: KnownAlign>(
         &mut self,
         len: usize,
@@ -467,7 +481,8 @@ impl GeneralHeap {
         data: &[T],
         may_collect: bool,
     ) -> AllocResult<Gc<'h, Array<T, A>>> {
-        // SAFETY: the caller's promise; as many elements as there is room for. The slice may be in this heap: then it is borrowed, and nothing collects.
+        // SAFETY: the caller's promise; as many elements as there is room for. The slice may be in this heap: then it
+        // is borrowed, and nothing collects.
         unsafe {
             let array = self.uninit::<T, A>(data.len(), may_collect)?;
             word(array.word(), 2).cast::<T>().copy_from_nonoverlapping(data.as_ptr(), data.len());
@@ -477,8 +492,8 @@ impl GeneralHeap {
 
     // ---- collections ----
 
-    /// Sees to it that the next objects of together `bytes` bytes can be made without collecting: by collecting now, if need be. What is to be reserved for an
-    /// object is [`Object::BYTES`]. One of `GHC`'s heap checks.
+    /// Sees to it that the next objects of together `bytes` bytes can be made without collecting: by collecting now, if
+    /// need be. What is to be reserved for an object is [`Object::BYTES`]. One of `GHC`'s heap checks.
     ///
     /// ```
     /// use bhc_rts_alloc::{Gc, GeneralHeap, gc_object};
@@ -487,7 +502,7 @@ impl GeneralHeap {
     /// gc_object! { pub struct Cons / ConsInit { ptr tail: Cons, data head: u64, } }
     ///
     /// fn range<'h>(space: &Reserved<'h>, from: u64, to: u64) -> Option<Gc<'h, Cons>> {
-    ///     (from < to).then(|| space.alloc::<Cons>(ConsInit { tail: range(space, from + 1, to), head: from }))
+    ///     (from < to).then(|| space.new_gc::<Cons>(ConsInit { tail: range(space, from + 1, to), head: from }))
     /// }
     ///
     /// let mut heap = GeneralHeap::new();
@@ -530,15 +545,16 @@ impl GeneralHeap {
         Safepoint { shared: self.shared.clone() }
     }
 
-    /// Collects, if a [`Safepoint`] has asked for it. For loops that do not allocate; what allocates looks by itself. Costs a load and a test.
+    /// Collects, if a [`Safepoint`] has asked for it. For loops that do not allocate; what allocates looks by itself.
+    /// Costs a load and a test.
     #[inline]
     pub fn safepoint(&mut self) {
         // SAFETY: `&mut self`: nobody has references into the heap.
         unsafe { self.raw().safepoint() };
     }
 
-    /// Gives back to the system all memory that is not in use. Returns the bytes. Free memory that was not needed from one full collection to the
-    /// next is given back anyway.
+    /// Gives back to the system all memory that is not in use. Returns the bytes. Free memory that was not needed from
+    /// one full collection to the next is given back anyway.
     pub fn trim(&mut self) -> usize {
         self.bytes.trim();
         // SAFETY: `&mut self`: nobody uses the core.
@@ -553,8 +569,8 @@ impl GeneralHeap {
 
     // ---- raw bytes ----
 
-    /// Raw bytes of this heap: a handle that does not borrow it. Blocks never move, are freed explicitly, count in the heap's limit, and stay
-    /// if the heap goes first.
+    /// Raw bytes of this heap: a handle that does not borrow it. Blocks never move, are freed explicitly, count in the
+    /// heap's limit, and stay if the heap goes first.
     #[must_use]
     pub fn bytes(&self) -> HeapBytes {
         self.bytes.clone()
@@ -620,7 +636,8 @@ fn wrong_heap() -> ! {
 
 /// A piece of the nursery in which objects are made without collecting: from [`GeneralHeap::reserve`].
 ///
-/// While it is there, nothing of its heap moves. So pointers are given, and taken, as plain [`Gc`]s, with the lifetime of the reservation.
+/// While it is there, nothing of its heap moves. So pointers are given, and taken, as plain [`Gc`]s, with the lifetime
+/// of the reservation.
 pub struct Reserved<'h> {
     heap: &'h GeneralHeap,
 }
@@ -646,14 +663,14 @@ impl<'h> Reserved<'h> {
     #[inline(always)]
     #[must_use]
     #[track_caller]
-    pub fn alloc<T: Object>(&self, init: T::Init<Live<'h>>) -> Gc<'h, T> {
+    pub fn new_gc<T: Object>(&self, init: T::Init<Live<'h>>) -> Gc<'h, T> {
         match self.alloc_checked::<T>(init) {
             Some(object) => object,
             None => crate::error::refuse(&self.used_up(T::BYTES)),
         }
     }
 
-    /// As [`alloc`](Self::alloc).
+    /// As [`new_gc`](Self::new_gc).
     ///
     /// # Errors
     /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up.
@@ -661,7 +678,7 @@ impl<'h> Reserved<'h> {
     /// # Panics
     /// If `init` has an object of another heap.
     #[inline(always)]
-    pub fn try_alloc<T: Object>(&self, init: T::Init<Live<'h>>) -> AllocResult<Gc<'h, T>> {
+    pub fn try_new_gc<T: Object>(&self, init: T::Init<Live<'h>>) -> AllocResult<Gc<'h, T>> {
         self.alloc_checked::<T>(init).ok_or_else(|| self.used_up(T::BYTES))
     }
 
@@ -705,7 +722,8 @@ impl<'h> Reserved<'h> {
     /// An array of `len` pointers to nothing. Never collects.
     ///
     /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up, [`Overflow`](AllocError::Overflow) if no address space has room for it.
+    /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up, [`Overflow`](AllocError::Overflow) if
+    /// no address space has room for it.
     pub fn try_new_pointers<T: Managed>(&self, len: usize) -> AllocResult<Gc<'h, PtrArray<T>>> {
         // SAFETY: it does not collect, and nothing moves for `'h`.
         unsafe { self.heap.pointers(len, false) }
@@ -721,7 +739,8 @@ impl<'h> Reserved<'h> {
     }
 }
 
-/// Asks a heap to collect at its next safepoint, from any thread: an allocation, or [`GeneralHeap::safepoint`]. May outlive the heap.
+/// Asks a heap to collect at its next safepoint, from any thread: an allocation, or [`GeneralHeap::safepoint`]. May
+/// outlive the heap.
 ///
 /// ```
 /// use bhc_rts_alloc::GeneralHeap;
@@ -753,7 +772,8 @@ impl fmt::Debug for Safepoint {
     }
 }
 
-// SAFETY: each method is that of the heap's raw bytes, which keep the contract, are not moved or ended by anything that `&mut GeneralHeap` does, and outlive it.
+// SAFETY: each method is that of the heap's raw bytes, which keep the contract, are not moved or ended by anything that
+// `&mut GeneralHeap` does, and outlive it.
 unsafe impl MemoryRegion for GeneralHeap {
     #[inline]
     fn alloc(&self, layout: Layout) -> AllocResult<NonNull<u8>> {

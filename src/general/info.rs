@@ -1,7 +1,7 @@
 //! [`Info`]: what the collector knows of an object, as constant data; and [`Header`], the word that leads to it.
 //!
-//! An object is a header word and its payload. The header points to the object's `Info`, which is 16-aligned static data, so
-//! that the collector may use the low bits of the word while the program stands still:
+//! An object is a header word and its payload. The header points to the object's `Info`, which is 16-aligned static
+//! data, so that the collector may use the low bits of the word while the program stands still:
 //!
 //! | low bits | the word is |
 //! |---|---|
@@ -10,9 +10,9 @@
 //! | `0010` | a [filler](Header::filler): that many words, this one included, are nobody's |
 //!
 //! # Note: object sizes
-//! Memory of objects can be walked from one to the next ("linearly"): the size of each follows from its header, its length
-//! word if it is an array, and nothing else. No object is smaller than two words, so that two headers are never in the same 16
-//! bytes: there is one log byte for those, see [`remember`](super::remember).
+//! Memory of objects can be walked from one to the next ("linearly"): the size of each follows from its header, its
+//! length word if it is an array, and nothing else. No object is smaller than two words, so that two headers are never
+//! in the same 16 bytes: there is one log byte for those, see [`remember`](super::remember).
 
 use core::fmt;
 use core::ptr::{self, NonNull};
@@ -20,8 +20,8 @@ use core::ptr::{self, NonNull};
 /// A word of an object: eight bytes, or four where addresses are that long.
 pub(crate) const WORD: usize = size_of::<Word>();
 
-/// A word of the heap as the collector sees it: a pointer to an object or null, with its provenance. (What is plain data is
-/// copied as bytes, and never read.)
+/// A word of the heap as the collector sees it: a pointer to an object or null, with its provenance. (What is plain
+/// data is copied as bytes, and never read.)
 pub(crate) type Word = *mut Header;
 
 /// The low bits of a pointer to an object, which are the program's: collections keep them.
@@ -46,7 +46,8 @@ pub enum Kind {
     Pointers,
     /// A length word, and so many elements of plain data.
     Data,
-    /// As `Fixed`: a suspended computation, which [`update`](super::raw::Raw::update) replaces by an indirection to its result.
+    /// As `Fixed`: a suspended computation, which [`update`](super::raw::Raw::update) replaces by an indirection to its
+    /// result.
     Thunk,
     /// A pointer to what a thunk was updated with. Collections put the result in place of pointers to it.
     Indirection,
@@ -133,7 +134,8 @@ impl Info {
         Self { size: Self::total(pointers, data), pointers, ..Self::blank(name) }
     }
 
-    /// Objects of `words` words, of which those with a bit in `bitmap` (from the lowest bit of its first element) are pointers.
+    /// Objects of `words` words, of which those with a bit in `bitmap` (from the lowest bit of its first element) are
+    /// pointers.
     ///
     /// # Panics
     /// If the bitmap has fewer bits than there are words, or there are 2^32 or more; in a constant, at compile time.
@@ -162,11 +164,12 @@ impl Info {
         Self { pointers: ELSEWHERE, kind: Kind::Pointers, ..Self::blank(name) }
     }
 
-    /// Arrays of plain data, of elements of `element` bytes, aligned to `align` bytes. An array has a length word (how many elements), then its
-    /// elements, of which the first is aligned.
+    /// Arrays of plain data, of elements of `element` bytes, aligned to `align` bytes. An array has a length word (how
+    /// many elements), then its elements, of which the first is aligned.
     ///
     /// # Panics
-    /// If `align` is not a power of two or above 32 KiB, or if `element` is 0 or 2^32 or more; in a constant, at compile time.
+    /// If `align` is not a power of two or above 32 KiB, or if `element` is 0 or 2^32 or more; in a constant, at
+    /// compile time.
     #[must_use]
     pub const fn data(name: &'static str, element: usize, align: usize) -> Self {
         assert!(align.is_power_of_two() && align <= MAX_ALIGN, "no alignment that the heap gives");

@@ -1,8 +1,8 @@
 //! [`Mutator`]: what compiled code and the collector share, and the fast paths over it.
 //!
-//! Its first fields are at fixed places, for code that is not Rust: allocating is to add to `hp`, to compare with `hp_lim`, and
-//! to store the header. A request to collect sets `hp_lim` to null, from any thread: the same comparison finds that. (GHC's
-//! heap check, which is its safepoint.)
+//! Its first fields are at fixed places, for code that is not Rust: allocating is to add to `hp`, to compare with
+//! `hp_lim`, and to store the header. A request to collect sets `hp_lim` to null, from any thread: the same comparison
+//! finds that. (GHC's heap check, which is its safepoint.)
 
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -52,7 +52,8 @@ const _: () = {
 /// A mutator, and the one part of it that other threads may use: a request to collect.
 pub(super) struct Shared(pub(super) Mutator);
 
-// SAFETY: through a shared reference another thread gets at `wanted` and `hp_lim` only, which are atomics: `request` is all there is to call.
+// SAFETY: through a shared reference another thread gets at `wanted` and `hp_lim` only, which are atomics: `request` is
+// all there is to call.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; what is freed with it, if another thread is the last to have it, is plain data.
 unsafe impl Send for Shared {}
@@ -115,7 +116,8 @@ impl Mutator {
         }
     }
 
-    /// An object of a size that is in its `Info`, its payload not initialised. May collect. `None` if there is no memory.
+    /// An object of a size that is in its `Info`, its payload not initialised. May collect. `None` if there is no
+    /// memory.
     ///
     /// # Safety
     /// Everything that lives is reachable from roots. `collector` is live, and nobody has a reference into the heap.
@@ -188,8 +190,8 @@ impl Mutator {
     /// An array, its elements not initialised; its length is written. Collects if `may_collect`.
     ///
     /// # Safety
-    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are pointers are initialised before the next
-    /// collection.
+    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are
+    /// pointers are initialised before the next collection.
     pub(super) unsafe fn alloc_array(
         &self,
         info: &'static Info,

@@ -1,13 +1,14 @@
 //! Typed objects: [`Gc`], [`Field`], [`Object`], and [`gc_object!`](crate::gc_object), which makes them.
 //!
 //! # Note: why this is sound
-//! * Objects move and die in collections only, and what collects takes `&mut GeneralHeap`. A [`Gc<'h, T>`](Gc) has the lifetime of a
-//!   `&'h GeneralHeap`: while it is used nothing can collect. What survives collections is a [`Root`](super::Root), whose slot the collector knows.
-//! * A [`Field`] is nowhere but in an object of a heap: it has no constructor, is neither `Copy` nor `Clone`, and nobody ever gets an
-//!   object by `&mut` or by value. So a `&'h Field` was borrowed from a heap for `'h`, and what it leads to may be borrowed as long: it is in the same heap, since every
-//!   pointer that is stored is looked at first.
-//! * No code of a user runs in a collection: what the collector knows of an object is constant data, which the macro derives from the
-//!   same declaration as the struct. Objects have no destructor: their data is `Copy`.
+//! * Objects move and die in collections only, and what collects takes `&mut GeneralHeap`. A [`Gc<'h, T>`](Gc) has the
+//!   lifetime of a `&'h GeneralHeap`: while it is used nothing can collect. What survives collections is a
+//!   [`Root`](super::Root), whose slot the collector knows.
+//! * A [`Field`] is nowhere but in an object of a heap: it has no constructor, is neither `Copy` nor `Clone`, and
+//!   nobody ever gets an object by `&mut` or by value. So a `&'h Field` was borrowed from a heap for `'h`, and what it
+//!   leads to may be borrowed as long: it is in the same heap, since every pointer that is stored is looked at first.
+//! * No code of a user runs in a collection: what the collector knows of an object is constant data, which the macro
+//!   derives from the same declaration as the struct. Objects have no destructor: their data is `Copy`.
 //! * Another heap's pointers, or roots, are refused where they are used: by address, or by the table of the slot.
 
 use core::cell::UnsafeCell;
@@ -20,15 +21,16 @@ use super::heap::GeneralHeap;
 use super::info::{Header, Info, WORD, Word, word};
 use super::root::Root;
 
-/// What lives in a [`GeneralHeap`] and is reached by [`Gc`]: objects made by [`gc_object!`](crate::gc_object), [`PtrArray`](super::PtrArray)
-/// and [`Array`](super::Array).
+/// What lives in a [`GeneralHeap`] and is reached by [`Gc`]: objects made by [`gc_object!`](crate::gc_object),
+/// [`PtrArray`](super::PtrArray) and [`Array`](super::Array).
 ///
 /// # Safety
 /// Not to be implemented by hand: the collector trusts `INFO`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot live in a `GeneralHeap`",
     label = "is not made by `gc_object!`, and is no `PtrArray` or `Array`",
-    note = "objects of the heap are moved and freed without running any code: declare them with `gc_object!`, with pointers first and `Copy` data behind"
+    note = "objects of the heap are moved and freed without running any code: `gc_object!` declares them",
+    note = "text and bytes are `Bytes`, plain data is `Array<T>`, several pointers are `PtrArray<T>`"
 )]
 pub unsafe trait Managed: 'static {
     /// What a [`Gc`] dereferences to.
@@ -132,11 +134,11 @@ impl<'h> Pointers for Live<'h> {
     }
 }
 
-/// A pointer to an object of a heap that is borrowed for `'h`, in which nothing collects meanwhile. It is `Copy`, one word (also in
-/// an `Option`), and costs nothing.
+/// A pointer to an object of a heap that is borrowed for `'h`, in which nothing collects meanwhile. It is `Copy`, one
+/// word (also in an `Option`), and costs nothing.
 ///
-/// It dereferences to the object's fields. A field that is a pointer gives the next `Gc`: by [`get`](Self::get) with its token, with the whole of
-/// `'h`; or as `gc.field.get()`, as long as `gc` is borrowed.
+/// It dereferences to the object's fields. A field that is a pointer gives the next `Gc`: by [`get`](Self::get) with
+/// its token, with the whole of `'h`; or as `gc.field.get()`, as long as `gc` is borrowed.
 ///
 /// ```
 /// use bhc_rts_alloc::{GeneralHeap, Gc, gc_object};
@@ -157,7 +159,7 @@ impl<'h> Pointers for Live<'h> {
 ///
 /// let mut heap = GeneralHeap::new();
 /// let one = heap.new_root::<Cons>(ConsInit { tail: None, head: 1 });
-/// let two = heap.alloc::<Cons>(ConsInit { tail: Some(&one), head: 2 });
+/// let two = heap.new_gc::<Cons>(ConsInit { tail: Some(&one), head: 2 });
 /// assert_eq!(sum(Some(two)), 3);
 /// ```
 pub struct Gc<'h, T: Managed> {
@@ -256,7 +258,8 @@ impl<T: Managed> fmt::Debug for Field<T> {
     }
 }
 
-/// Which pointer field of a `T` leads to a `U`: a constant that [`gc_object!`](crate::gc_object) makes, with the field's name.
+/// Which pointer field of a `T` leads to a `U`: a constant that [`gc_object!`](crate::gc_object) makes, with the
+/// field's name.
 pub struct FieldOf<T, U> {
     /// The word of the object, its header included.
     pub(super) index: usize,
@@ -282,8 +285,8 @@ impl<T, U> FieldOf<T, U> {
     }
 }
 
-/// For [`gc_object!`](crate::gc_object): what its expansion uses. It names nothing else, as other names may mean something else where it
-/// is expanded.
+/// For [`gc_object!`](crate::gc_object): what its expansion uses. It names nothing else, as other names may mean
+/// something else where it is expanded.
 #[doc(hidden)]
 pub mod private {
     use super::{Field, Header, Info, Managed, WORD, Word};
@@ -299,7 +302,7 @@ pub mod private {
         message = "`{Self}` is not plain data",
         label = "`data` and `cell` fields are `Copy + 'static`",
         note = "objects of the heap are moved and freed without running any code: they own nothing, and borrow nothing",
-        note = "what is to live in the heap itself is a `ptr` field: to another object, to a `PtrArray`, or to an `Array` of data"
+        note = "what lives in the heap itself is a `ptr` field: to an object, to a `PtrArray`, or to an `Array` of data"
     )]
     pub trait Plain: Copy + 'static {}
 
@@ -360,15 +363,16 @@ pub mod private {
 
 /// Declares structs that live in a [`GeneralHeap`](crate::GeneralHeap).
 ///
-/// `struct Name / Init { … }` declares the object, and with the second name the struct of what one is made of. Fields come in
-/// this order:
+/// `struct Name / Init { … }` declares the object, and with the second name the struct of what one is made of. Fields
+/// come in this order:
 /// * `ptr name: T,` a pointer to a `T` that lives in the heap, or to nothing: in the object a
-///   [`Field<T>`](crate::general::Field), in `Init` an `Option<&Root<T>>`, or an `Option<Gc<'h, T>>` where nothing can collect.
-///   `Name::name` is the token to [`get`](crate::Gc::get) and [`set`](crate::GeneralHeap::set) it by.
+///   [`Field<T>`](crate::general::Field), in `Init` an `Option<&Root<T>>`, or an `Option<Gc<'h, T>>` where nothing can
+///   collect. `Name::name` is the token to [`get`](crate::Gc::get) and [`set`](crate::GeneralHeap::set) it by.
 /// * `data name: T,` plain data (`Copy + 'static`), which does not change.
 /// * `cell name: T,` plain data that may be changed: in the object a `Cell<T>`.
 ///
-/// The struct takes attributes and doc comments, its fields doc comments. It has no parameters, and no destructor. All fields are public.
+/// The struct takes attributes and doc comments, its fields doc comments. It has no parameters, and no destructor. All
+/// fields are public.
 ///
 /// ```
 /// #![forbid(unsafe_code)]
@@ -407,15 +411,19 @@ macro_rules! gc_object {
         $crate::__gc_object! { @sort { [$(#[$meta])*] $vis $name $init } [] [] [] $($fields)* }
     )+};
     ($(#[$meta:meta])* $vis:vis struct $name:ident < $($rest:tt)*) => {
-        compile_error! { concat!("`", stringify!($name), "`: a heap object has neither lifetimes nor types for parameters") }
+        compile_error! { concat!(
+            "`", stringify!($name), "`: a heap object has neither lifetimes nor types for parameters"
+        ) }
     };
     ($($other:tt)*) => {
-        compile_error! { "an object is declared as `pub struct Name / NameInit { ptr a: Other, data b: u64, cell c: u32, }`" }
+        compile_error! {
+            "an object is declared as `pub struct Name / NameInit { ptr a: Other, data b: u64, cell c: u32, }`"
+        }
     };
 }
 
-/// `@sort` takes the fields one by one and puts them in three lists, of pointers, data and cells, as they have to come; then comes
-/// `@object`, which declares everything.
+/// `@sort` takes the fields one by one and puts them in three lists, of pointers, data and cells, as they have to come;
+/// then comes `@object`, which declares everything.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __gc_object {
@@ -477,7 +485,7 @@ macro_rules! __gc_object {
             @init $vis $name $init [$($ptr: $to,)*] [$($data: $data_type,)* $($cell: $cell_type,)*]
         }
 
-        #[allow(non_upper_case_globals, dead_code, reason = "tokens have the names of their fields, and need not all be used")]
+        #[allow(non_upper_case_globals, dead_code, reason = "named as their fields, and some are not used")]
         impl $name {$(
             #[doc = concat!("The field `", stringify!($ptr), "`.")]
             $vis const $ptr: $crate::general::FieldOf<Self, $to> = {
@@ -486,8 +494,8 @@ macro_rules! __gc_object {
             };
         )*}
 
-        // An attribute may have made another struct of the one above. So it is looked at again: which fields it has (here),
-        // of which types (`write`), and where (`INFO`).
+        // An attribute may have made another struct of the one above. So it is looked at again: which fields it has
+        // (here), of which types (`write`), and where (`INFO`).
         const _: fn(&$name) = |object| {
             let $name { $($ptr: _,)* $($data: _,)* $($cell: _,)* } = object;
         };
@@ -500,8 +508,8 @@ macro_rules! __gc_object {
             );)*
         };
 
-        // SAFETY: the shape is that of the struct: so many pointers first, of which each is a `Field` of a managed type; plain data behind. It has
-        // no other fields.
+        // SAFETY: the shape is that of the struct: so many pointers first, of which each is a `Field` of a managed
+        // type; plain data behind. It has no other fields.
         unsafe impl $crate::general::Managed for $name {
             type View = Self;
             const INFO: &'static $crate::general::Info = {

@@ -1,12 +1,13 @@
-//! [`Old`]: the old generation, blocks that copies are put into one after the other; and [`Large`], the objects that are never copied.
+//! [`Old`]: the old generation, blocks that copies are put into one after the other; and [`Large`], the objects that
+//! are never copied.
 //!
 //! Invariants:
 //! * O1. From a block's start to its fill lie objects and fillers without a gap. The last block's fill is `free`.
-//! * O2. Spare blocks, and blocks with objects, are together twice as many as what may live now, young and old, may need: enough for a full
-//!   collection that finds all of it alive, and, after that, for the next one. So no collection ever asks for memory; only the mutator does, to
-//!   be given more of the nursery.
-//! * O3. A large object's header is in the slice whose head knows the object: its run is `len` slices from `stamp` slices before,
-//!   its header `newer` bytes from the start of that; the next large object is in `next`.
+//! * O2. Spare blocks, and blocks with objects, are together twice as many as what may live now, young and old, may
+//!   need: enough for a full collection that finds all of it alive, and, after that, for the next one. So no collection
+//!   ever asks for memory; only the mutator does, to be given more of the nursery.
+//! * O3. A large object's header is in the slice whose head knows the object: its run is `len` slices from `stamp`
+//!   slices before, its header `newer` bytes from the start of that; the next large object is in `next`.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -42,8 +43,8 @@ pub(super) struct Block {
 
 pub(super) struct Old {
     pub(super) blocks: Vec<Block>,
-    /// Blocks for copies, that have none yet. At the back, where they are taken, are those that objects were in before the last
-    /// full collection: their pages are there already.
+    /// Blocks for copies, that have none yet. At the back, where they are taken, are those that objects were in before
+    /// the last full collection: their pages are there already.
     pub(super) spare: VecDeque<usize>,
     /// No blocks, but room for a list of them.
     next: Vec<Block>,
@@ -195,8 +196,8 @@ impl Large {
         Some(words.checked_mul(WORD)?.checked_add(Self::before(align))?.div_ceil(SLICE))
     }
 
-    /// A large object for `words` words, of which the word after the second is at a multiple of `align` bytes. `None` if there is no memory,
-    /// or none but what is reserved.
+    /// A large object for `words` words, of which the word after the second is at a multiple of `align` bytes. `None`
+    /// if there is no memory, or none but what is reserved.
     pub(super) fn alloc(&mut self, space: &Space, words: usize, align: usize) -> Option<*mut Header> {
         let (before, len) = (Self::before(align), Self::slices_for(words, align)?);
         if len > space.available() {

@@ -1,13 +1,14 @@
 //! [`Raw`]: the heap for compiled code, and for whoever writes its runtime. Nothing here is checked.
 //!
-//! An object is a header word and a payload, see [`Info`]. A pointer to one may have a tag in its low three bits (two on 32-bit
-//! targets), which collections keep. Pointers to what is not in this heap are left alone: static objects, which never
-//! move. Null is a pointer to nothing.
+//! An object is a header word and a payload, see [`Info`]. A pointer to one may have a tag in its low three bits (two
+//! on 32-bit targets), which collections keep. Pointers to what is not in this heap are left alone: static objects,
+//! which never move. Null is a pointer to nothing.
 //!
 //! # What may collect
-//! Allocation, [`reserve`](Raw::reserve), [`safepoint`](Raw::safepoint) and [`collect`](Raw::collect). When they do, every object that is reachable from a root moves, the
-//! rest is gone, and only these roots are updated: the shadow stack, slots that a root callback shows, fields of registered
-//! static objects, and [`Root`](super::Root)s. A pointer that is anywhere else is stale then; so is any pointer into the middle of an object.
+//! Allocation, [`reserve`](Raw::reserve), [`safepoint`](Raw::safepoint) and [`collect`](Raw::collect). When they do,
+//! every object that is reachable from a root moves, the rest is gone, and only these roots are updated: the shadow
+//! stack, slots that a root callback shows, fields of registered static objects, and [`Root`](super::Root)s. A pointer
+//! that is anywhere else is stale then; so is any pointer into the middle of an object.
 //!
 //! ```
 //! use bhc_rts_alloc::general::{Collection, GeneralHeap, Info};
@@ -48,8 +49,8 @@ pub use super::mutator::Mutator;
 use super::statistics::Collection;
 use crate::error::{AllocError, AllocResult};
 
-/// A heap as compiled code uses it: see the [module](self). Made by [`GeneralHeap::raw`](super::GeneralHeap::raw); while it
-/// is used, nothing else of the heap is.
+/// A heap as compiled code uses it: see the [module](self). Made by [`GeneralHeap::raw`](super::GeneralHeap::raw);
+/// while it is used, nothing else of the heap is.
 #[derive(Clone, Copy)]
 pub struct Raw<'h> {
     mutator: &'h Mutator,
@@ -87,13 +88,14 @@ impl<'h> Raw<'h> {
         self.mutator
     }
 
-    /// An object of a shape that is in its `Info` (any but an array), its payload uninitialised. `None` if there is no memory.
-    /// May collect.
+    /// An object of a shape that is in its `Info` (any but an array), its payload uninitialised. `None` if there is no
+    /// memory. May collect.
     ///
     /// Cost: with a constant `Info`, an addition, a comparison and two stores.
     ///
     /// # Safety
-    /// Roots are as the [module](self) says. All pointers of the object are initialised before anything may collect again.
+    /// Roots are as the [module](self) says. All pointers of the object are initialised before anything may collect
+    /// again.
     #[inline(always)]
     pub unsafe fn alloc(self, info: &'static Info) -> Option<NonNull<Header>> {
         debug_assert!(info.size != 0, "an array has a length");
@@ -115,8 +117,8 @@ impl<'h> Raw<'h> {
         unsafe { self.mutator.alloc_array(info, len, true) }
     }
 
-    /// Sees to it that the next allocations of together `words` words, headers included, do not collect. `false` if there is no memory, or the nursery is
-    /// smaller. May collect.
+    /// Sees to it that the next allocations of together `words` words, headers included, do not collect. `false` if
+    /// there is no memory, or the nursery is smaller. May collect.
     ///
     /// # Safety
     /// Roots are as the [module](self) says.
@@ -227,12 +229,14 @@ impl<'h> Raw<'h> {
         info::word(object, 1 + index)
     }
 
-    /// Stores a pointer into word `index` of the payload of an object that is no array: with the write barrier. Never collects.
+    /// Stores a pointer into word `index` of the payload of an object that is no array: with the write barrier. Never
+    /// collects.
     ///
     /// Cost: a load, a test and the store, but for the first store into an old object after a collection.
     ///
     /// # Safety
-    /// An object of this heap, without a tag, which has a pointer there; `value` is null or an object that lives, with any tag.
+    /// An object of this heap, without a tag, which has a pointer there; `value` is null or an object that lives, with
+    /// any tag.
     #[inline(always)]
     pub unsafe fn write(self, object: *mut Header, index: usize, value: *mut Header) {
         // SAFETY: the caller's promise.
@@ -255,15 +259,16 @@ impl<'h> Raw<'h> {
         }
     }
 
-    /// Replaces a thunk by an indirection to `value`: with the write barrier. Never collects. Later collections put `value`, with its
-    /// tag, in place of pointers to the thunk.
+    /// Replaces a thunk by an indirection to `value`: with the write barrier. Never collects. Later collections put
+    /// `value`, with its tag, in place of pointers to the thunk.
     ///
     /// # Safety
-    /// A thunk of this heap, without a tag; its header may have been replaced by another of that size (a black hole). `value` is an object that lives, with any tag, and
-    /// not null.
+    /// A thunk of this heap, without a tag; its header may have been replaced by another of that size (a black hole).
+    /// `value` is an object that lives, with any tag, and not null.
     pub unsafe fn update(self, thunk: NonNull<Header>, value: NonNull<Header>) {
         let object = thunk.as_ptr();
-        // SAFETY: the caller's promise. What the thunk's words were is nobody's after this, so that the heap can still be walked.
+        // SAFETY: the caller's promise. What the thunk's words were is nobody's after this, so that the heap can still
+        // be walked.
         unsafe {
             let First::Object(info) = Header::read(object) else { return };
             let words = words_of(object, info);
@@ -283,7 +288,8 @@ impl<'h> Raw<'h> {
         unsafe { write_header(object, info) };
     }
 
-    /// Makes the pointers of a static object roots: one outside of any heap, as a global that is evaluated once. Every collection looks at them; it needs no barrier.
+    /// Makes the pointers of a static object roots: one outside of any heap, as a global that is evaluated once. Every
+    /// collection looks at them; it needs no barrier.
     ///
     /// # Errors
     /// `OutOfMemory` if there is no memory to remember it.
@@ -300,10 +306,12 @@ impl<'h> Raw<'h> {
         Ok(())
     }
 
-    /// What is called in every collection, to show roots that only the runtime knows, as those of its stacks. `None`: nothing.
+    /// What is called in every collection, to show roots that only the runtime knows, as those of its stacks. `None`:
+    /// nothing.
     ///
     /// # Safety
-    /// `call` shows all of those slots, with `data`, whenever it is called until another one is set; it uses nothing of the heap.
+    /// `call` shows all of those slots, with `data`, whenever it is called until another one is set; it uses nothing of
+    /// the heap.
     pub unsafe fn set_root_callback(
         self,
         call: Option<unsafe extern "C" fn(&mut RootVisitor<'_>, *mut c_void)>,
@@ -313,7 +321,8 @@ impl<'h> Raw<'h> {
         unsafe { (*self.mutator.collector.get()).callback = call.map(|call| Callback { call, data }) };
     }
 
-    /// The object that a pointer, with any tag, leads to: itself, or what it was [updated](Self::update) with. The result may have a tag.
+    /// The object that a pointer, with any tag, leads to: itself, or what it was [updated](Self::update) with. The
+    /// result may have a tag.
     ///
     /// # Safety
     /// Null, or an object that lives.

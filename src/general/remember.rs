@@ -1,21 +1,23 @@
 //! [`Remembered`]: the old objects that may point to young ones.
 //!
 //! # Note: the barrier
-//! Whoever stores a pointer into an object first looks at the object's log byte. If it is 1 the object is remembered already, or
-//! young; if it is 0 it is remembered now, with all its pointers, and the byte is 1 from then on. So an object that is written a
-//! thousand times between two collections is remembered once, and the log of the nursery, all ones, makes young objects cost no
-//! more than the look. (Blackburn and McKinley's object-remembering barrier; the byte is in a table beside the heap, since a thunk's
-//! update overwrites its header.)
+//! Whoever stores a pointer into an object first looks at the object's log byte. If it is 1 the object is remembered
+//! already, or young; if it is 0 it is remembered now, with all its pointers, and the byte is 1 from then on. So an
+//! object that is written a thousand times between two collections is remembered once, and the log of the nursery, all
+//! ones, makes young objects cost no more than the look. (Blackburn and McKinley's object-remembering barrier; the byte
+//! is in a table beside the heap, since a thunk's update overwrites its header.)
 //!
-//! Arrays of pointers are remembered in cards of [`CARD`] bytes, each with a log byte. Only a new large array, which is old from
-//! the start, is remembered as a whole.
+//! Arrays of pointers are remembered in cards of [`CARD`] bytes, each with a log byte. Only a new large array, which is
+//! old from the start, is remembered as a whole.
 //!
-//! If there is no memory to remember one more, it is not lost: the next collection looks at the whole old generation instead.
+//! If there is no memory to remember one more, it is not lost: the next collection looks at the whole old generation
+//! instead.
 //!
 //! Invariants:
-//! * M1. Between collections every old object (or card) with a pointer into the nursery is remembered: its log byte is 1, and it is in the
-//!   list, unless `overflowed`.
-//! * M2. After a collection nothing is young, so nothing is remembered, and all log bytes but those of the nursery are 0.
+//! * M1. Between collections every old object (or card) with a pointer into the nursery is remembered: its log byte is
+//!   1, and it is in the list, unless `overflowed`.
+//! * M2. After a collection nothing is young, so nothing is remembered, and all log bytes but those of the nursery are
+//!   0.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -67,8 +69,8 @@ pub(super) fn card_of(address: usize) -> usize {
     address & !(CARD - 1)
 }
 
-/// The address whose log byte is for a card of an array: the card's first address that is the array's. Not the array's last
-/// word, as that may share its log byte with the header behind it.
+/// The address whose log byte is for a card of an array: the card's first address that is the array's. Not the array's
+/// last word, as that may share its log byte with the header behind it.
 ///
 /// # Safety
 /// `array` is an array of pointers of which some word is in the card.

@@ -12,11 +12,11 @@ use crate::error::AllocResult;
 
 /// An owned root: it keeps its object, and what that leads to, across collections, and knows where it is now.
 ///
-/// One word. Roots may be stored anywhere, be dropped in any order, and outlive their heap; then they are good for nothing
-/// any more. Not `Send`, as the heap is not.
+/// One word. Roots may be stored anywhere, be dropped in any order, and outlive their heap; then they are good for
+/// nothing any more. Not `Send`, as the heap is not.
 ///
-/// Making one and dropping one takes a few instructions each; a collection looks only at those that were made or changed since the last one,
-/// and their neighbours.
+/// Making one and dropping one takes a few instructions each; a collection looks only at those that were made or
+/// changed since the last one, and their neighbours.
 ///
 /// ```
 /// use bhc_rts_alloc::{GeneralHeap, gc_object};

@@ -1,19 +1,20 @@
 //! [`RootTable`]: the slots of owned roots, which collections update.
 //!
-//! Slots are in chunks that are aligned to their size, so that a root is one pointer: from its slot's address follow its
-//! chunk and, from that, whose it is. Of each group of 64 slots it is known whether any was written since the last collection, in a dense table of
-//! bytes; a minor collection looks at no others, since after a collection nothing young is left for a slot to point to. A million
-//! roots that stay cost it a look at 16 KiB.
+//! Slots are in chunks that are aligned to their size, so that a root is one pointer: from its slot's address follow
+//! its chunk and, from that, whose it is. Of each group of 64 slots it is known whether any was written since the last
+//! collection, in a dense table of bytes; a minor collection looks at no others, since after a collection nothing young
+//! is left for a slot to point to. A million roots that stay cost it a look at 16 KiB.
 //!
-//! Free slots are on a stack of pointers to them, and not linked through each other: the next allocation need not wait for what a slot
-//! holds, and how many are owned follows from the stack's height.
+//! Free slots are on a stack of pointers to them, and not linked through each other: the next allocation need not wait
+//! for what a slot holds, and how many are owned follows from the stack's height.
 //!
 //! Invariants:
-//! * T1. A slot is either free, then it holds [`FREE`] and the stack has it once, or owned by exactly one root, then it holds a
-//!   pointer to an object.
+//! * T1. A slot is either free, then it holds [`FREE`] and the stack has it once, or owned by exactly one root, then it
+//!   holds a pointer to an object.
 //! * T2. A group with a slot that points into the nursery is dirty.
 //! * T3. A table lives until its heap has been dropped and no root is left.
-//! * T4. The stack has room for all slots, and `dirty` has a byte for each group of each chunk, in the order of `chunks`.
+//! * T4. The stack has room for all slots, and `dirty` has a byte for each group of each chunk, in the order of
+//!   `chunks`.
 
 use alloc::alloc as process;
 use alloc::vec::Vec;

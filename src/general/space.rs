@@ -1,15 +1,17 @@
 //! [`Space`]: the addresses of a heap, what each part of them is used for, and how much may be.
 //!
-//! A heap reserves one range. It begins with its tables; slices of 8 KiB follow, given out in [runs](crate::runs): the nursery,
-//! the blocks of the old generation, each large object, and what raw bytes are cut from. So whether an address is the
-//! heap's is one subtraction and comparison, and what is there is one look into a table of bytes.
+//! A heap reserves one range. It begins with its tables; slices of 8 KiB follow, given out in [runs](crate::runs): the
+//! nursery, the blocks of the old generation, each large object, and what raw bytes are cut from. So whether an address
+//! is the heap's is one subtraction and comparison, and what is there is one look into a table of bytes.
 //!
 //! Invariants:
 //! * A1. Tables and slices are memory below `ready`, which never goes down.
-//! * A2. The byte of each slice of a run with an owner says what the run is for; [`Use::Nothing`] or a free end otherwise.
-//! * A3. The log bytes of the nursery are 1. Those of other slices are 0 except where an object, or a card of an array, is
-//!   remembered (see [`remember`](super::remember)).
-//! * A4. No more slices are taken than the limit. Blocks for copies are taken beforehand, and held (O2): so a collection never asks for memory.
+//! * A2. The byte of each slice of a run with an owner says what the run is for; [`Use::Nothing`] or a free end
+//!   otherwise.
+//! * A3. The log bytes of the nursery are 1. Those of other slices are 0 except where an object, or a card of an array,
+//!   is remembered (see [`remember`](super::remember)).
+//! * A4. No more slices are taken than the limit. Blocks for copies are taken beforehand, and held (O2): so a
+//!   collection never asks for memory.
 
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -269,8 +271,8 @@ impl Space {
         self.limit.saturating_sub(self.taken())
     }
 
-    /// Takes `len` slices, from a multiple of `align` slices' bytes on. Their contents are anything. `None` if there are none, or they would be more
-    /// than the limit.
+    /// Takes `len` slices, from a multiple of `align` slices' bytes on. Their contents are anything. `None` if there
+    /// are none, or they would be more than the limit.
     pub(super) fn take(&self, len: usize, align: usize, what: Use) -> Option<usize> {
         if crate::os::struck() {
             return None;
@@ -342,7 +344,8 @@ impl Space {
         unsafe { self.range.protect(from, from + len * SLICE, accessible) }
     }
 
-    /// Gives the memory of free runs back to the system that have been free since `age` full collections. Returns the bytes.
+    /// Gives the memory of free runs back to the system that have been free since `age` full collections. Returns the
+    /// bytes.
     pub(super) fn purge(&self, age: u32) -> usize {
         let (mut runs, now) = (self.runs.borrow_mut(), self.cycle.get());
         let mut purged = 0;

@@ -55,8 +55,8 @@ impl PauseHistogram {
         self.longest
     }
 
-    /// What so many of a thousand pauses did not exceed, in nanoseconds: the upper end of a bucket, or the longest pause if
-    /// that is less. 0 if there was none.
+    /// What so many of a thousand pauses did not exceed, in nanoseconds: the upper end of a bucket, or the longest
+    /// pause if that is less. 0 if there was none.
     ///
     /// ```
     /// use bhc_rts_alloc::general::{Collection, GeneralHeap};
@@ -78,7 +78,8 @@ impl PauseHistogram {
         0
     }
 
-    /// Each power of two, in nanoseconds, with the pauses up to that and above half of it, if there were any. The last bucket has longer ones, too.
+    /// Each power of two, in nanoseconds, with the pauses up to that and above half of it, if there were any. The last
+    /// bucket has longer ones, too.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(bucket, count)| (1 << bucket, *count))
     }
@@ -106,7 +107,8 @@ pub struct GcStats {
     pub bytes_copied: u64,
     /// Objects, and cards of arrays, that the write barrier remembered.
     pub remembered: u64,
-    /// The bytes that were live after the last full collection: what it copied, and large objects in whole slices of 8 KiB.
+    /// The bytes that were live after the last full collection: what it copied, and large objects in whole slices of 8
+    /// KiB.
     pub live_after_full: usize,
     /// The most slices that were in use after a collection, in bytes; raw bytes included.
     pub peak_in_use: usize,

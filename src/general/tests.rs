@@ -1,7 +1,8 @@
 //! What breaks the collector, or the heap, is found: by the verifier, or by whoever knows what the heap should contain.
 //!
-//! A verifier that finds nothing wrong may be one that looks at nothing. So faults of every kind are put into the collector, one at a
-//! time, at many occasions each, and every one that changes anything has to be found; and heaps are spoilt by hand.
+//! A verifier that finds nothing wrong may be one that looks at nothing. So faults of every kind are put into the
+//! collector, one at a time, at many occasions each, and every one that changes anything has to be found; and heaps are
+//! spoilt by hand.
 
 use std::boxed::Box;
 use std::cell::Cell;
@@ -465,8 +466,8 @@ impl On {
 /// On how many occasions each fault is tried.
 const TRIES: usize = 7;
 
-/// How many of the tries of a fault are found at least: all, or some. The others change nothing: what is not looked at has not moved, what is
-/// not remembered is so by the next store.
+/// How many of the tries of a fault are found at least: all, or some. The others change nothing: what is not looked at
+/// has not moved, what is not remembered is so by the next store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     All,
@@ -533,4 +534,125 @@ fn every_fault_of_the_collector_is_found() {
         assert!(who, "{fault:?}, of {occasions} occasions, is not found by the {by:?}, but {found:?}");
         assert!(expected == Found::Some || found.len() == tries, "{fault:?} is not found each time, but {found:?}");
     }
+}
+
+/// What a heap is that is spoilt by hand: an old node and its leaf, an old array and a large one, a young node, and
+/// where something was.
+struct Spoilt {
+    world: World,
+    old: Word,
+    array: Word,
+    large: Word,
+    young: Word,
+    stale: Word,
+}
+
+/// What the verifier says of a heap that `spoil` has spoilt.
+fn verdict(spoil: impl FnOnce(&mut Spoilt)) -> String {
+    let mut world = World::new(GeneralHeap::builder());
+    let leaf = world.node([None; 3]);
+    let old = world.node([Some((leaf, 1)), None, None]);
+    let array = world.add(&PTRS, 0, vec![Some((leaf, 0)); 200]);
+    let large = world.add(&PTRS, 0, vec![Some((leaf, 0)); 2000]);
+    let top = world.node([Some((old, 0)), Some((array, 0)), Some((large, 0))]);
+    world.push(Some((top, 0)));
+    world.add_static([Some((old, 0)), None, None]);
+    // Behind what is young later.
+    let stale = world.objects[top].at;
+    world.collect(Collection::Minor).unwrap();
+    let young = world.node([None; 3]);
+    world.push(Some((young, 0)));
+    world.look().unwrap();
+    let at = |id: usize| world.objects[id].at;
+    let mut spoilt = Spoilt { old: at(old), array: at(array), large: at(large), young: at(young), stale, world };
+    spoil(&mut spoilt);
+    match spoilt.world.heap.verify() {
+        Ok(verified) => format!("{verified:?}"),
+        Err(corruption) => String::from(corruption.what()),
+    }
+}
+
+/// 16 bytes that could be an `Info`, by their address, and are none.
+#[repr(align(16))]
+struct NoInfo(#[expect(dead_code, reason = "only looked at as bytes")] [u64; 8]);
+
+static NO_INFO: NoInfo = NoInfo([0; 8]);
+
+#[test]
+fn what_is_wrong_is_said() {
+    type Spoil = fn(&mut Spoilt);
+    // SAFETY, of all: words of the heap, and of tables beside it. They are spoilt, which the verifier is to bear.
+    let cases: [(&str, Spoil, &str); 22] = [
+        ("nothing", |_| {}, "Verified"),
+        ("a stale pointer", |s| unsafe { *word(s.old, 2) = s.stale }, "of Node at"),
+        ("a stale pointer", |s| unsafe { *word(s.old, 2) = s.stale.map_addr(|at| at | 5) }, "where no object is"),
+        ("a pointer into an object", |s| unsafe { *word(s.old, 2) = word(s.array, 4).cast() }, "where no object is"),
+        ("a stale element", |s| unsafe { *word(s.array, 150) = s.stale }, "of Ptrs at"),
+        ("a stale element of a large array", |s| unsafe { *word(s.large, 1999) = s.stale }, "where no object is"),
+        ("no barrier", |s| unsafe { *word(s.old, 3) = s.young }, "which is young, and is not remembered"),
+        ("no barrier", |s| unsafe { *word(s.array, 100) = s.young }, "which is young, and is not remembered"),
+        (
+            "a barrier for another card",
+            |s| unsafe {
+                let (array, young) = (s.array, s.young);
+                s.world.raw().write_element(array, 1, young);
+                *word(array, 190) = young;
+            },
+            "which is young, and is not remembered",
+        ),
+        (
+            "a stale root",
+            |s| unsafe {
+                let stale = s.stale;
+                s.world.raw().push(stale);
+            },
+            "a root leads to",
+        ),
+        ("a stale field of a static object", |s| s.world.statics[0].0[2].set(s.stale), "a root leads to"),
+        ("a stale slot that the callback shows", |s| s.world.shown[1].set(s.stale), "a root leads to"),
+        ("no header", |s| unsafe { *s.old.cast::<usize>() = 0 }, "which is no header"),
+        ("no header", |s| unsafe { *s.young.cast::<usize>() = 0xdfdf_dfdf }, "which is no header"),
+        ("no info", |s| unsafe { *s.old.cast() = ptr::from_ref(&NO_INFO) }, "leads to no info"),
+        ("a header of a collection", |s| unsafe { *s.young.cast::<usize>() |= 1 }, "header"),
+        ("a filler that is too long", |s| unsafe { fill(s.young.cast(), 1000) }, "words, more than there are"),
+        ("a filler in place of an object", |s| unsafe { fill(s.old.cast(), 5) }, "where no object is"),
+        ("an array that is too long", |s| unsafe { *word(s.array, 1).cast::<usize>() += 50_000 }, "more than there are"),
+        ("a large array that is too long", |s| unsafe { *word(s.large, 1).cast::<usize>() += 9000 }, "is not one"),
+        (
+            "a log byte",
+            |s| unsafe { *s.world.heap.raw().log_byte(s.array.wrapping_add(64)) = 1 },
+            "and nothing is remembered there",
+        ),
+        (
+            "no log byte",
+            |s| unsafe {
+                let old = s.old;
+                s.world.raw().write(old, 1, ptr::null_mut());
+                *s.world.heap.raw().log_byte(old) = 0;
+            },
+            "is remembered, and its log byte is 0",
+        ),
+    ];
+    for (what, spoil, words) in cases {
+        let verdict = verdict(spoil);
+        assert!(verdict.contains(words), "of {what} the verifier says: {verdict}");
+    }
+}
+
+impl Raw<'_> {
+    /// The log byte of an address.
+    fn log_byte(self, address: *mut Header) -> *mut u8 {
+        // SAFETY: the mutator lives as long as its heap.
+        unsafe { (*self.mutator()).log(address.addr()) }
+    }
+}
+
+#[test]
+fn a_nursery_that_is_not_logged_is_said_to_be_so() {
+    let verdict = verdict(|spoilt| {
+        let young = spoilt.young;
+        // SAFETY: the table has a byte for it.
+        unsafe { *spoilt.world.raw().log_byte(young) = 0 };
+    });
+    assert!(verdict.contains("is not all ones"), "{verdict}");
 }

@@ -1,11 +1,14 @@
 //! The verifier: looks at a whole heap between collections.
 //!
 //! What it checks, by the names of the invariants:
-//! 1. Objects and fillers lie in nursery and blocks without a gap, each with a sane header (O1); large ones are where their heads say (O3).
-//! 2. Every pointer in every object, reachable or not, leads to the start of an object of this heap, or out of the heap; never to where something was. Objects are
-//!    found by walking memory, not by following roots, so a slot that the collector forgot is seen even if nothing leads to it.
+//! 1. Objects and fillers lie in nursery and blocks without a gap, each with a sane header (O1); large ones are where
+//!    their heads say (O3).
+//! 2. Every pointer in every object, reachable or not, leads to the start of an object of this heap, or out of the
+//!    heap; never to where something was. Objects are found by walking memory, not by following roots, so a slot that
+//!    the collector forgot is seen even if nothing leads to it.
 //! 3. Every root does so, too; and a root's chunk is dirty if it leads to the nursery (T2).
-//! 4. Every old object, or card, that points into the nursery is remembered (M1), and log bytes are 1 for what is remembered and nothing else (M2, A3).
+//! 4. Every old object, or card, that points into the nursery is remembered (M1), and log bytes are 1 for what is
+//!    remembered and nothing else (M2, A3).
 //! 5. Every slice is what exactly one owner says it is, and all slices in use have an owner (A2); sums are sums.
 //! 6. What can be reached from roots is counted; after a full collection that is all there is.
 
@@ -107,7 +110,11 @@ impl Collector {
         for found in &objects {
             starts.set(found.object.addr());
         }
-        let look = Look { core: self, mutator, starts };
+        let entries = self.remembered.entries.iter();
+        let mut whole: Vec<usize> =
+            entries.filter(|entry| entry.card == WHOLE).map(|entry| entry.object.addr()).collect();
+        whole.sort_unstable();
+        let look = Look { core: self, mutator, starts, whole };
         let mut verified = Verified { objects: objects.len(), ..Verified::default() };
         let mut logged = Vec::new();
         for found in &objects {
@@ -289,20 +296,17 @@ impl Collector {
             }
         }
         let mut seen = Bits::new(self.space.base().addr().get(), self.space.ready());
-        let mut at_root = true;
+        let untagged = |pointer: Word| pointer.map_addr(|address| address & !TAG);
+        let owned = |pointer: Word| look.mutator.owns(pointer.addr());
+        if let Some(root) = roots.iter().find(|root| owned(**root) && !look.is_object(untagged(**root))) {
+            return wrong(format_args!("a root leads to {root:p}, where no object is"));
+        }
+        // What objects lead to has been looked at.
         while let Some(pointer) = roots.pop() {
-            let object = pointer.map_addr(|address| address & !TAG);
-            if !look.mutator.owns(object.addr()) {
+            let object = untagged(pointer);
+            if !owned(object) || !seen.set(object.addr()) {
                 continue;
             }
-            if !look.is_object(object) {
-                let from = if at_root { "a root" } else { "an object" };
-                return wrong(format_args!("{from} leads to {pointer:p}, where no object is"));
-            }
-            if !seen.set(object.addr()) {
-                continue;
-            }
-            at_root = false;
             // SAFETY: an object that was found by walking.
             unsafe {
                 if let First::Object(info) = Header::read(object) {
@@ -321,6 +325,8 @@ struct Look<'c> {
     core: &'c Collector,
     mutator: &'c Mutator,
     starts: Bits,
+    /// Where the objects are that are remembered with all their pointers.
+    whole: Vec<usize>,
 }
 
 impl Look<'_> {
@@ -347,13 +353,17 @@ impl Look<'_> {
                     bad = Some((slot, pointer, "where no object is"));
                 } else if !young && self.is_young(to.addr()) {
                     edges += 1;
-                    let logged = match info.kind() {
-                        // Either the card is, or all of the array.
-                        Kind::Pointers => [object.addr(), logged_at(object, card_of(slot.addr()))],
-                        _ => [object.addr(); 2],
+                    let is_logged = |address: usize| *self.mutator.log(address) == 1;
+                    // Of an array either the card is, or all of it; its own log byte may be that of its first card.
+                    let is_remembered = match info.kind() {
+                        Kind::Pointers => {
+                            is_logged(logged_at(object, card_of(slot.addr())))
+                                || self.whole.binary_search(&object.addr()).is_ok()
+                                || self.core.remembered.overflowed && is_logged(object.addr())
+                        }
+                        _ => is_logged(object.addr()),
                     };
-                    let is_logged = logged.iter().any(|address| *self.mutator.log(*address) == 1);
-                    if !is_logged {
+                    if !is_remembered {
                         bad = Some((slot, pointer, "which is young, and is not remembered"));
                     }
                 }

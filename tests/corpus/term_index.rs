@@ -83,7 +83,7 @@ fn nodes(heap: &GeneralHeap, tree: &Option<Root<Node>>) -> HashSet<usize> {
 /// The tree with a word more, or with another term for it.
 fn insert(heap: &mut GeneralHeap, tree: &Option<Root<Node>>, word: &str, term: Term) -> Option<Root<Node>> {
     let space = heap.reserve(tree::room(word.as_bytes()));
-    let word = space.try_new_data(word.as_bytes()).expect("it is reserved");
+    let word = space.new_data(word.as_bytes());
     let tree = tree.as_ref().map(|root| root.get(space.heap()));
     tree::insert(&space, tree, Entry { word, term }).map(|tree| space.heap().root(tree))
 }

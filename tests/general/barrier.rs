@@ -503,8 +503,8 @@ fn large_objects_are_old_from_birth_and_may_be_born_with_young_fields() {
 fn large_objects_made_in_a_reservation_are_remembered_too() {
     with_any_list(|heap| {
         let space = heap.reserve(1000);
-        let young = space.alloc::<Number>(NumberInit { value: 1 });
-        let wide = space.alloc::<Wide>(WideInit { first: Some(young), second: None, padding: [2; LARGE] });
+        let young = space.new_gc::<Number>(NumberInit { value: 1 });
+        let wide = space.new_gc::<Wide>(WideInit { first: Some(young), second: None, padding: [2; LARGE] });
         let array = space.try_new_pointers::<Wide>(3 * LARGE).unwrap();
         space.heap().set_element(array, 3 * LARGE - 1, Some(wide));
         let root = space.heap().root(array);

@@ -11,5 +11,5 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 fn main() {
     let mut heap = GeneralHeap::new();
     let root = heap.new_root::<Tree>(LEAF);
-    heap.alloc::<Tree>(TreeInit { left: Some(&root), right: Some(&heap.new_root(LEAF)), value: 2 });
+    heap.new_gc::<Tree>(TreeInit { left: Some(&root), right: Some(&heap.new_root(LEAF)), value: 2 });
 }

@@ -9,7 +9,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 
 fn make() -> Gc<'static, Tree> {
     let mut heap = GeneralHeap::new();
-    heap.alloc::<Tree>(LEAF)
+    heap.new_gc::<Tree>(LEAF)
 }
 
 fn main() {

@@ -9,7 +9,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 
 fn main() {
     let mut heap = GeneralHeap::new();
-    let gc = heap.alloc::<Tree>(LEAF);
+    let gc = heap.new_gc::<Tree>(LEAF);
     let field = Field::<Tree>(gc);
     let tree = Tree { left: Field::default(), right: Field::new(None), value: 1 };
     let again: Gc<'static, Tree> = Gc { object: tree, _borrow: field };

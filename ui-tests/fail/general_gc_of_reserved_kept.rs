@@ -11,8 +11,8 @@ fn main() {
     let mut heap = GeneralHeap::new();
     let tree = {
         let space = heap.reserve(1000);
-        space.alloc::<Tree>(TreeInit { left: None, right: None, value: 1 })
+        space.new_gc::<Tree>(TreeInit { left: None, right: None, value: 1 })
     };
-    heap.alloc::<Tree>(LEAF);
+    heap.new_gc::<Tree>(LEAF);
     println!("{}", tree.value);
 }

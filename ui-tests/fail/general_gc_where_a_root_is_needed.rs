@@ -8,12 +8,12 @@ gc_object! { pub struct Tree / TreeInit { ptr left: Tree, ptr right: Tree, data 
 const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, value: 1 };
 
 fn cons(heap: &mut GeneralHeap, left: Gc<'_, Tree>) {
-    heap.alloc::<Tree>(TreeInit { left: Some(left), right: None, value: 1 });
+    heap.new_gc::<Tree>(TreeInit { left: Some(left), right: None, value: 1 });
 }
 
 fn reserved(heap: &mut GeneralHeap, left: &Root<Tree>) {
     let space = heap.reserve(1000);
-    space.alloc::<Tree>(TreeInit { left: Some(left), right: None, value: 1 });
+    space.new_gc::<Tree>(TreeInit { left: Some(left), right: None, value: 1 });
 }
 
 fn main() {

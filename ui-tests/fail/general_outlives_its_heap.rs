@@ -9,7 +9,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 
 fn main() {
     let mut heap = GeneralHeap::new();
-    let tree = heap.alloc::<Tree>(LEAF);
+    let tree = heap.new_gc::<Tree>(LEAF);
     drop(heap);
     println!("{}", tree.value);
 }

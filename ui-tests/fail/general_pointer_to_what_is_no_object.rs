@@ -6,6 +6,6 @@ gc_object! { pub struct Named / NamedInit { ptr name: String, } }
 
 fn main() {
     let mut heap = GeneralHeap::new();
-    heap.alloc::<u64>(5);
+    heap.new_gc::<u64>(5);
     let _names = heap.new_pointers::<&str>(10);
 }

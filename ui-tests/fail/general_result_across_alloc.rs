@@ -9,7 +9,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 
 fn main() {
     let mut heap = GeneralHeap::new();
-    let result = heap.try_alloc::<Tree>(LEAF);
-    heap.alloc::<Tree>(LEAF);
+    let result = heap.try_new_gc::<Tree>(LEAF);
+    heap.new_gc::<Tree>(LEAF);
     println!("{}", result.is_ok());
 }

@@ -9,7 +9,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 
 fn main() {
     let mut heap = GeneralHeap::new();
-    let one = heap.alloc::<Tree>(LEAF);
-    let two = heap.alloc::<Tree>(LEAF);
+    let one = heap.new_gc::<Tree>(LEAF);
+    let two = heap.new_gc::<Tree>(LEAF);
     println!("{}", one.value + two.value);
 }

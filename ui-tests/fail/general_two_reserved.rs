@@ -10,7 +10,7 @@ const LEAF: TreeInit<Rooted<'static>> = TreeInit { left: None, right: None, valu
 fn main() {
     let mut heap = GeneralHeap::new();
     let first = heap.reserve(1000);
-    let one = first.alloc::<Tree>(TreeInit { left: None, right: None, value: 1 });
+    let one = first.new_gc::<Tree>(TreeInit { left: None, right: None, value: 1 });
     let second = heap.reserve(1000);
-    second.alloc::<Tree>(TreeInit { left: Some(one), right: None, value: 2 });
+    second.new_gc::<Tree>(TreeInit { left: Some(one), right: None, value: 2 });
 }

@@ -11,6 +11,6 @@ fn main() {
     let mut heap = GeneralHeap::new();
     let root = heap.new_root::<Tree>(LEAF);
     let tree = root.get(&heap);
-    heap.alloc::<Tree>(LEAF);
+    heap.new_gc::<Tree>(LEAF);
     println!("{}", tree.value);
 }

@@ -118,7 +118,7 @@ fn build<'h>(space: &Reserved<'h>, keys: std::ops::Range<u32>) -> Option<Gc<'h, 
     let key = keys.start + (keys.end - keys.start) / 2;
     let (left, right) = (build(space, keys.start..key), build(space, key + 1..keys.end));
     let node: NodeInit<Live<'h>> = NodeInit { left, right, key, size: 1 + size(left) + size(right) };
-    Some(space.alloc::<Node>(node))
+    Some(space.new_gc::<Node>(node))
 }
 
 /// A new path to a copy of one node: the rest is shared.
@@ -130,7 +130,7 @@ fn with_key<'h>(space: &Reserved<'h>, node: Gc<'h, Node>, key: u32, new: u32) ->
         std::cmp::Ordering::Greater => right = right.map(|right| with_key(space, right, key, new)),
         std::cmp::Ordering::Equal => own = new,
     }
-    space.alloc::<Node>(NodeInit { left, right, key: own, size: node.size })
+    space.new_gc::<Node>(NodeInit { left, right, key: own, size: node.size })
 }
 
 fn keys(node: Option<Gc<'_, Node>>) -> Vec<u32> {
@@ -197,7 +197,15 @@ fn functional() {
     heap.collect(Collection::Minor);
     assert_eq!(keys(Some(versions[0].get(&heap))), (0..1000).collect::<Vec<_>>());
     assert_eq!(keys(Some(versions[99].get(&heap))).iter().filter(|key| *key % 10 == 1).count(), 199);
-    assert!(heap.reserve(0).try_new_pointers::<Node>(1).is_ok_and(|array| array.len() == 1));
+    let space = heap.reserve(4096);
+    let array = space.new_pointers::<Node>(10);
+    let text: Gc<'_, Bytes> = space.new_data(b"text");
+    space.heap().set_element(array, 9, build(&space, 0..3));
+    assert_eq!((array.element(9).unwrap().size, text.len()), (3, 4));
+    assert!(space.try_new_data::<u64, Align<8>>(&[0; 100]).is_ok());
+    assert_eq!(space.try_new_pointers::<Node>(usize::MAX).err(), Some(AllocError::Overflow));
+    let mut used_up = std::iter::repeat_with(|| space.try_new_gc::<Pair>(PairInit { first: None, second: None }));
+    assert!(matches!(used_up.find_map(Result::err), Some(AllocError::OutOfMemory { .. })));
 }
 
 fn arrays() {
@@ -233,8 +241,7 @@ fn limits() {
     assert!(matches!(refused, AllocError::OutOfMemory { .. }));
     assert!(heap.verify().is_ok());
     drop(list);
-    // By the type's name, as `MemoryRegion` is in scope, which has an `alloc` for `&self`.
-    GeneralHeap::alloc::<Pair>(&mut heap, PairInit { first: None, second: None });
+    heap.new_gc::<Pair>(PairInit { first: None, second: None });
     assert_eq!(heap.try_new_zeroed::<u64, Align<8>>(usize::MAX).err(), Some(AllocError::Overflow));
 }
 

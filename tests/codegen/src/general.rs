@@ -46,19 +46,19 @@ pub unsafe fn raw_write_element(heap: Raw<'_>, array: *mut Header, index: usize,
 /// A typed object without pointers to others.
 #[inline(never)]
 pub fn typed_alloc(heap: &mut GeneralHeap, value: u64) -> Gc<'_, Tree> {
-    GeneralHeap::alloc::<Tree>(heap, TreeInit { left: None, right: None, value })
+    heap.new_gc::<Tree>(TreeInit { left: None, right: None, value })
 }
 
 /// A typed object with two.
 #[inline(never)]
 pub fn typed_alloc_rooted<'h>(heap: &'h mut GeneralHeap, left: &Root<Tree>, right: &Root<Tree>) -> Gc<'h, Tree> {
-    GeneralHeap::alloc::<Tree>(heap, TreeInit { left: Some(left), right: Some(right), value: 0 })
+    heap.new_gc::<Tree>(TreeInit { left: Some(left), right: Some(right), value: 0 })
 }
 
 /// A typed object in a reservation, with two pointers, which are looked at.
 #[inline(never)]
 pub fn reserved_alloc<'h>(space: &Reserved<'h>, left: Gc<'h, Tree>, right: Gc<'h, Tree>) -> Gc<'h, Tree> {
-    space.alloc::<Tree>(TreeInit { left: Some(left), right: Some(right), value: 0 })
+    space.new_gc::<Tree>(TreeInit { left: Some(left), right: Some(right), value: 0 })
 }
 
 /// A store into a typed object.
