@@ -33,7 +33,7 @@
 //! | `system` | the process allocator as a region | [`System`], [`alloc_aligned`], [`free_aligned`] |
 //! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
 //! | `arena` | the Hot Arena: bump pointer, scopes | [`HotArena`], [`Scope`], [`HotArenaBuilder`], [`ArenaBox`], [`Mark`], [`with_arena`], `with_thread_arena` |
-//! | `runs` | runs of slices of 8 KiB, given out and joined again: what both heaps divide their addresses by | |
+//! | `runs`, `class` | runs of slices of 8 KiB, given out and joined again; the classes of smaller sizes: for both heaps | |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
 //! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
 //!
@@ -66,6 +66,8 @@ extern crate std;
 mod align;
 mod arena;
 mod buffer;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod class;
 mod error;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 pub mod general;

@@ -11,3 +11,8 @@
 mod cases;
 #[path = "common/child.rs"]
 mod child;
+#[path = "common/contract.rs"]
+mod contract;
+
+#[path = "general/bytes.rs"]
+mod bytes;

@@ -37,9 +37,9 @@ use core::ptr::NonNull;
 
 use super::space::{Space, Use};
 use crate::align::{Align, checked_align_up};
+use crate::class::{Class, rounded};
 use crate::error::{AllocError, AllocResult};
 use crate::os::poison;
-use crate::pinned::class::{Class, rounded};
 use crate::region::{MemoryRegion, RegionKind, TypedRegion, dangling, resized};
 use crate::runs::{NONE, SLICE};
 use crate::stats::AllocStats;
@@ -301,12 +301,18 @@ impl Bytes {
         if wanted > self.space.available() {
             self.trim();
         }
-        let len = wanted.min(self.space.available());
-        let blocks = len * SLICE / class.size();
-        if blocks == 0 {
-            return None;
-        }
-        let slice = self.run(len, 1)?;
+        let mut len = wanted.min(self.space.available());
+        // There may be free slices, but not so many in one piece.
+        let (slice, blocks) = loop {
+            let blocks = len * SLICE / class.size();
+            if blocks == 0 {
+                return None;
+            }
+            if let Some(slice) = self.run(len, 1) {
+                break (slice, blocks);
+            }
+            len /= 2;
+        };
         let number = self.vacant.get();
         for slice in slice..slice + len {
             self.space.head(slice).next.store(number, Relaxed);
@@ -618,10 +624,11 @@ impl HeapBytes {
         }
     }
 
-    /// Gives back what is kept for later requests: the spans, one to a class, of which no block is out. Whether there
-    /// were any.
-    pub(super) fn trim(&self) -> bool {
-        self.inner.trim()
+    /// Gives back to the system what is not in use, as far as it is not held for the copies of a collection. Returns the bytes. What has
+    /// been free for a while is given back anyway.
+    pub fn trim(&self) -> usize {
+        self.inner.trim();
+        self.inner.space.purge(0)
     }
 
     /// Whether an address is in memory that serves raw bytes of this heap now, given out or not.

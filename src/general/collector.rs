@@ -112,7 +112,7 @@ impl Collector {
         if !stack.commit(0, stack.len()) {
             return None;
         }
-        let nursery = settings.nursery.min(settings.limit / NURSERY_OF_LIMIT);
+        let nursery = settings.nursery.min(settings.limit.min(settings.reserve) / NURSERY_OF_LIMIT);
         let slices = nursery.div_ceil(SLICE).max(LARGE * WORD / SLICE);
         let nursery = (space.take(slices, 1, Use::Nursery)?, slices);
         let (log, bytes) = space.log(nursery.0, slices);
@@ -431,7 +431,6 @@ impl Collector {
         self.stats.bytes_copied += (words * WORD) as u64;
         // SAFETY: what is not marked cannot be reached.
         unsafe { self.large.sweep(&self.space) };
-        self.space.cycle.set(self.space.cycle.get().wrapping_add(1));
         // SAFETY: all that lives has been copied out of them.
         unsafe { self.retire_blocks(&condemned) };
         self.old.keep_list(condemned);
@@ -440,7 +439,7 @@ impl Collector {
         self.byte_slices = self.space.byte_slices.get();
         self.stats.full_collections += 1;
         // What was free through a whole cycle is not needed for the next one.
-        self.space.purge(1);
+        self.space.tick();
     }
 
     /// All log bytes but those of the nursery are 0 from now on.

@@ -115,7 +115,7 @@ impl GeneralHeap {
 
     pub(super) fn build(settings: Settings) -> AllocResult<Self> {
         let refused = AllocError::OutOfMemory { requested: settings.nursery, available: 0 };
-        let mut core = Collector::new(settings).ok_or(refused)?;
+        let mut core = Collector::new(settings).ok_or_else(|| refused.clone())?;
         let space = core.space.clone();
         let (stack, len) = (core.stack.start().as_ptr(), core.stack.len());
         let mutator = Mutator {
@@ -132,6 +132,9 @@ impl GeneralHeap {
             wanted: AtomicU8::new(0),
         };
         core.open_nursery(&mutator);
+        if mutator.room() == 0 {
+            return Err(refused); // nothing could ever be made in it
+        }
         let roots = core.roots;
         let core = NonNull::from(Box::leak(Box::new(core)));
         mutator.collector.set(core.as_ptr());

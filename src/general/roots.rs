@@ -279,7 +279,7 @@ impl RootTable {
         // SAFETY: nothing makes a root while this runs.
         let Lists { chunks, dirty, .. } = unsafe { self.lists() };
         for (chunk, dirty) in chunks.iter().zip(dirty.chunks_exact_mut(GROUPS)) {
-            if !all && dirty.iter().all(|byte| *byte == 0) {
+            if !all && *dirty == [0; GROUPS] {
                 continue;
             }
             for (group, byte) in dirty.iter_mut().enumerate() {

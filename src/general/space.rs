@@ -27,6 +27,9 @@ pub(super) const LOGGED: usize = 2 * WORD;
 /// Tables and slices become memory so many slices at a time: 4 MiB.
 const STEP: usize = 512;
 
+/// The clock goes on when so many slices of raw bytes were freed, or as many as live: 16 MiB.
+const RETURNED: usize = 2048;
+
 /// What slice 0 is aligned to: the pages that the system may put together.
 const BASE_ALIGN: usize = 2 << 20;
 
@@ -113,8 +116,10 @@ pub(super) struct Space {
     huge_pages: bool,
     /// Slices in spare blocks.
     pub(super) spare: Cell<usize>,
-    /// Full collections so far: the clock by which free runs age.
-    pub(super) cycle: Cell<u32>,
+    /// The clock by which free runs age: goes on with each full collection, and with raw bytes that are freed.
+    cycle: Cell<u32>,
+    /// Slices of raw bytes that were freed since it went on.
+    returned: Cell<usize>,
     /// Raw bytes that live, in whole slices: collections are paced by them, too.
     pub(super) byte_slices: Cell<usize>,
     /// Raw bytes were refused: a collection may help.
@@ -170,6 +175,7 @@ impl Space {
             huge_pages,
             spare: Cell::new(0),
             cycle: Cell::new(0),
+            returned: Cell::new(0),
             byte_slices: Cell::new(0),
             pressed: Cell::new(false),
         })
@@ -292,8 +298,23 @@ impl Space {
     /// # Safety
     /// It was taken, and nobody refers to it.
     pub(super) unsafe fn give(&self, start: usize, len: usize) {
+        let bytes = self.use_of(start) == Use::Bytes;
         self.set_use(start, len, Use::Nothing);
         self.runs.borrow_mut().give(&self.tables, start, len, self.cycle.get(), Used::Returnable);
+        if bytes {
+            // They may come and go without any collection.
+            self.returned.set(self.returned.get() + len);
+            if self.returned.get() >= RETURNED.max(self.byte_slices.get()) {
+                self.tick();
+            }
+        }
+    }
+
+    /// Free runs are older by one; those that were free through a whole cycle go back to the system.
+    pub(super) fn tick(&self) {
+        self.returned.set(0);
+        self.cycle.set(self.cycle.get().wrapping_add(1));
+        self.purge(2);
     }
 
     /// Makes a run longer, in place.
@@ -344,7 +365,7 @@ impl Space {
         unsafe { self.range.protect(from, from + len * SLICE, accessible) }
     }
 
-    /// Gives the memory of free runs back to the system that have been free since `age` full collections. Returns the
+    /// Gives the memory of free runs back to the system that have been free for `age` cycles. Returns the
     /// bytes.
     pub(super) fn purge(&self, age: u32) -> usize {
         let (mut runs, now) = (self.runs.borrow_mut(), self.cycle.get());

@@ -616,7 +616,11 @@ fn what_is_wrong_is_said() {
         ("a header of a collection", |s| unsafe { *s.young.cast::<usize>() |= 1 }, "header"),
         ("a filler that is too long", |s| unsafe { fill(s.young.cast(), 1000) }, "words, more than there are"),
         ("a filler in place of an object", |s| unsafe { fill(s.old.cast(), 5) }, "where no object is"),
-        ("an array that is too long", |s| unsafe { *word(s.array, 1).cast::<usize>() += 50_000 }, "more than there are"),
+        (
+            "an array that is too long",
+            |s| unsafe { *word(s.array, 1).cast::<usize>() += 50_000 },
+            "more than there are",
+        ),
         ("a large array that is too long", |s| unsafe { *word(s.large, 1).cast::<usize>() += 9000 }, "is not one"),
         (
             "a log byte",

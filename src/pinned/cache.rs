@@ -13,9 +13,9 @@ use core::ptr::{self, NonNull};
 
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-use super::class::{CLASSES, Class};
 use super::magazine::{Magazine, Slot};
 use super::tally::Tally;
+use crate::class::{CLASSES, Class};
 
 static NO_MAGAZINE: Magazine = Magazine::new();
 

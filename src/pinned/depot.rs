@@ -14,10 +14,10 @@ use core::ptr::NonNull;
 use crate::runs::{NONE, SLICE, Slices};
 use crate::sync::Ordering::*;
 
-use super::class::Class;
 use super::magazine::{Magazine, Stack};
 use super::misuse::{Layouts, Misuse, MisuseKind};
 use super::tables::{Entry, Tables};
+use crate::class::Class;
 
 pub(crate) struct Depot {
     pub(crate) full: Stack,

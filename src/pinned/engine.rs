@@ -17,7 +17,6 @@ use crate::stats::AllocStats;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Lock, Ordering::*};
 
 use super::cache::Cache;
-use super::class::{CLASSES, Class, SPAN_ALIGN};
 use super::depot::{self, Depot};
 use super::magazine::{Magazine, Stack};
 use super::misuse::{self, Misuse, MisuseKind};
@@ -25,6 +24,7 @@ use super::observer::{Segment, SegmentObserver};
 use super::report::LeakReport;
 use super::tables::{Entry, Plan, Tables};
 use super::tally::{Counts, Level, Tally};
+use crate::class::{CLASSES, Class, SPAN_ALIGN};
 
 /// The size of a segment, in bytes: what memory is asked of the system in.
 pub(crate) const SEGMENT: usize = 4 << 20;
@@ -433,7 +433,7 @@ impl Engine {
                 drop(depot);
                 return self.take_one(class);
             };
-            let mut blocks = [ptr::null_mut(); super::class::MAX_CAPACITY];
+            let mut blocks = [ptr::null_mut(); crate::class::MAX_CAPACITY];
             let mut next = blocks.iter_mut();
             let count = depot.take(&self.tables, class, class.capacity(), |block| {
                 if let Some(place) = next.next() {

@@ -10,7 +10,7 @@ use core::ptr::{self, NonNull};
 
 use crate::sync::{AtomicPtr, Ordering::*};
 
-use super::class::Class;
+use crate::class::Class;
 
 pub(crate) type Slot = AtomicPtr<u8>;
 
@@ -22,7 +22,7 @@ pub(crate) struct Magazine {
     slots: [Slot; SLOTS],
 }
 
-const _: () = assert!(super::class::MAX_CAPACITY + 2 <= SLOTS);
+const _: () = assert!(crate::class::MAX_CAPACITY + 2 <= SLOTS);
 #[cfg(not(bhc_loom))]
 const _: () = assert!(size_of::<Magazine>() == 1024);
 

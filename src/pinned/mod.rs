@@ -4,7 +4,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `class` | size classes; arithmetic only |
 //! | `tally` | exact counters of a thread |
 //! | `tables` | what is known of the slices of a heap, apart from them |
 //! | `magazine` | arrays of free blocks |
@@ -26,7 +25,6 @@ mod allocator;
 mod builder;
 mod cache;
 mod cells;
-pub(crate) mod class;
 mod control;
 mod depot;
 mod engine;

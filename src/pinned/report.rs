@@ -6,12 +6,12 @@ use core::ptr::NonNull;
 use crate::runs::{SLICE, Slices};
 use crate::sync::Ordering::*;
 
-use super::class::{CLASSES, Class, MAX_SPAN};
 use super::engine::Engine;
 use super::misuse;
 use super::observer::Segment;
 use super::tables::{Entry, WORDS};
 use super::tally::UNTOLD;
+use crate::class::{CLASSES, Class, MAX_SPAN};
 
 /// What a [`PinnedHeap`](super::PinnedHeap) takes from the system, and for what. In bytes where it does not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use core::slice;
 use crate::runs::{Dirty, Head, NONE, SLICE, Slices};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-use super::class::Class;
+use crate::class::Class;
 
 /// The words of free bits that a slice has: a bit for each block of the smallest size.
 pub(crate) const WORDS: usize = SLICE / 16 / 64;

@@ -28,7 +28,7 @@
 use crate::stats::AllocStats;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering::*, const_unless_loom};
 
-use super::class::{Class, LARGEST};
+use crate::class::{Class, LARGEST};
 
 const COUNT: u32 = 41;
 const BLOCKS: u32 = 16;

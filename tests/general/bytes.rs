@@ -383,7 +383,7 @@ fn a_failure_at_any_request_is_counted_once_and_changes_nothing() {
     let size = 3 * SLICE;
     // Each with the places that can fail.
     let requests: [(&str, usize, usize, Request); 4] = [
-        ("a span", 100, 2, |bytes, _| bytes.alloc(layout(100, 8))),
+        ("a span", 100, 1, |bytes, _| bytes.alloc(layout(100, 8))),
         ("a run", 50 * SLICE, 1, |bytes, _| bytes.alloc(layout(50 * SLICE, 8))),
         ("zeros", 300 * SLICE, 1, |bytes, _| bytes.alloc_zeroed(layout(300 * SLICE, 8))),
         // SAFETY: the live block with its layout, which is forgotten on success.

@@ -80,8 +80,8 @@ pub unsafe fn value_of(raw: Raw<'_>, leaf: *mut Header) -> usize {
 }
 
 /// What a panic says.
-pub fn panic_of(body: impl FnOnce()) -> String {
-    let panic = catch_unwind(AssertUnwindSafe(body)).expect_err("it should have panicked");
+pub fn panic_of<T>(body: impl FnOnce() -> T) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { panic!("it should have panicked") };
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or_default()
 }

@@ -13,6 +13,8 @@ mod runs {
     pub(crate) const SLICE: usize = 8 << 10;
 }
 
+#[path = "../../../src/class.rs"]
+mod class;
 #[path = "../../../src/system/ledger.rs"]
 mod ledger;
 

@@ -1,7 +1,5 @@
 //! Models of what threads share in a pinned heap.
 
-#[path = "../../../../src/pinned/class.rs"]
-mod class;
 #[path = "../../../../src/pinned/control.rs"]
 mod control;
 #[path = "../../../../src/pinned/magazine.rs"]
@@ -129,7 +127,7 @@ mod exchange {
     use loom::sync::{Arc, atomic::AtomicPtr};
     use loom::thread;
 
-    use super::class::{CLASSES, Class};
+    use crate::class::{CLASSES, Class};
     use super::magazine::{Magazine, Stack};
     use crate::sync::Lock;
 
