@@ -16,3 +16,8 @@ mod contract;
 
 #[path = "general/bytes.rs"]
 mod bytes;
+
+#[path = "general/model.rs"]
+mod model;
+#[path = "general/program.rs"]
+mod program;

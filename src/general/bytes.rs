@@ -844,7 +844,7 @@ mod tests {
 
     /// A refusal is right if the limit demands it when everything that is kept has been given back.
     fn expect_refusal(bytes: &HeapBytes, layout: Layout, more: usize) {
-        assert!(!bytes.trim(), "refused with memory at hand");
+        assert!(!bytes.inner.trim(), "refused with memory at hand");
         let needed = small(layout).map_or(more, |class| slices_for(class.size()));
         let space = &bytes.inner.space;
         assert!(needed > space.available(), "{layout:?} was refused, with {} slices available", space.available());

@@ -44,6 +44,9 @@ pub enum Stress {
     Alternating(u32),
 }
 
+/// The clock by which free memory ages goes on with each full collection, and when so many nanoseconds have passed: a second.
+const TICK: u64 = 1_000_000_000;
+
 /// The nursery is at most this part of the limit.
 const NURSERY_OF_LIMIT: usize = 16;
 
@@ -76,6 +79,14 @@ pub(super) struct Callback {
     pub(super) data: *mut core::ffi::c_void,
 }
 
+/// Slices in quarantine.
+pub(super) struct Retired {
+    pub(super) slice: usize,
+    pub(super) len: usize,
+    /// The system has taken access to them away.
+    protected: bool,
+}
+
 pub(super) struct Collector {
     pub(super) space: Rc<Space>,
     /// Its first slice, and how many.
@@ -87,13 +98,15 @@ pub(super) struct Collector {
     pub(super) statics: Vec<*mut Header>,
     pub(super) callback: Option<Callback>,
     pub(super) stack: Range,
-    pub(super) quarantine: VecDeque<(usize, usize)>,
+    pub(super) quarantine: VecDeque<Retired>,
     pub(super) settings: Settings,
     pub(super) stats: GcStats,
     /// Bytes that have come to the old generation since the last full collection.
     grown: usize,
     /// Raw bytes that lived then, in slices.
     byte_slices: usize,
+    /// When the space's clock went on.
+    ticked: u64,
     /// Allocations that stress counts, and collections that it made.
     stressed: (u32, u32),
 }
@@ -134,6 +147,7 @@ impl Collector {
             stats: GcStats::default(),
             grown: 0,
             byte_slices: 0,
+            ticked: clock::nanoseconds(),
             stressed: (0, 0),
         })
     }
@@ -293,6 +307,17 @@ impl Collector {
         NonNull::new(object)
     }
 
+    /// Makes a new large object zeros: what is very large by taking new pages.
+    ///
+    /// # Safety
+    /// Nobody has it yet.
+    pub(super) unsafe fn zero_large(&mut self, object: NonNull<Header>) {
+        let slice = (object.addr().get() - self.space.base().addr().get()) / SLICE;
+        let (start, len) = Large::run(&self.space, slice);
+        // SAFETY: the run of the object.
+        unsafe { self.space.zero(start, len) };
+    }
+
     /// A large object, even if that takes a collection.
     ///
     /// # Safety
@@ -332,6 +357,11 @@ impl Collector {
         let young = self.young_words(mutator);
         let kind = if self.has_grown() { Collection::Full } else { kind };
         let start = clock::nanoseconds();
+        if kind == Collection::Full || start.wrapping_sub(self.ticked) >= TICK {
+            // What was free through a whole cycle is not needed for the next one.
+            self.ticked = start;
+            self.space.tick();
+        }
         // Nobody may go on with a heap of which a part has moved.
         let guard = AbortOnUnwind;
         self.stats.bytes_allocated += (young * WORD) as u64;
@@ -438,8 +468,6 @@ impl Collector {
         self.grown = 0;
         self.byte_slices = self.space.byte_slices.get();
         self.stats.full_collections += 1;
-        // What was free through a whole cycle is not needed for the next one.
-        self.space.tick();
     }
 
     /// All log bytes but those of the nursery are 0 from now on.
@@ -484,22 +512,24 @@ impl Collector {
                 return;
             }
             self.space.set_use(slice, len, Use::Quarantine);
-            self.space.protect(slice, len, false);
-            self.quarantine.push_back((slice, len));
+            let protected = self.space.protect(slice, len, false);
+            self.quarantine.push_back(Retired { slice, len, protected });
         }
-        while self.quarantine.len() > self.settings.quarantine {
-            self.release_one();
-        }
+        while self.quarantine.len() > self.settings.quarantine && self.release_one() {}
     }
 
-    /// Frees what has been in quarantine for longest; `false` if nothing is.
+    /// Frees what has been in quarantine for longest; `false` if nothing is, or if the system does not give access to it again: then
+    /// it stays there.
     fn release_one(&mut self) -> bool {
-        let Some((slice, len)) = self.quarantine.pop_front() else {
+        let Some(Retired { slice, len, protected }) = self.quarantine.pop_front() else {
             return false;
         };
         // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
         unsafe {
-            self.space.protect(slice, len, true);
+            if protected && !self.space.protect(slice, len, true) {
+                self.quarantine.push_back(Retired { slice, len, protected });
+                return false;
+            }
             self.space.give(slice, len);
         }
         true
@@ -540,13 +570,7 @@ impl Collector {
 
     /// Ends all objects; raw bytes stay as long as somebody has the space.
     fn end(&mut self) {
-        self.quarantine.iter().for_each(|(slice, len)| {
-            // SAFETY: as in `release_one`.
-            unsafe {
-                self.space.protect(*slice, *len, true);
-                self.space.give(*slice, *len);
-            }
-        });
+        while self.release_one() {}
         // SAFETY: the heap is gone, and with it whoever referred to these.
         unsafe {
             self.large.mark ^= 1;

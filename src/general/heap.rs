@@ -18,6 +18,7 @@ use super::mutator::{Mutator, Shared};
 use super::object::{FieldOf, Gc, Live, Managed, Object, Pointers, Rooted};
 use super::old::LARGE;
 use super::raw::Raw;
+use super::remember::{CARD, card_of};
 use super::report::GcReport;
 use super::root::Root;
 use super::roots::RootTable;
@@ -377,7 +378,10 @@ impl GeneralHeap {
         // SAFETY: as in `set_element`, for each of them. Whether an element is really old or young is not asked: the
         // card is.
         unsafe {
-            (at..at + count).for_each(|index| self.mutator().array_barrier(to.word(), index));
+            let first = word(to.word(), 2 + at).addr();
+            for card in (card_of(first)..first + count * WORD).step_by(CARD) {
+                self.mutator().card_barrier(to.word(), card);
+            }
             word(to.word(), 2 + at).copy_from(word(from.word(), 2 + range.start), count);
         }
     }
@@ -425,11 +429,7 @@ impl GeneralHeap {
         len: usize,
     ) -> AllocResult<Root<Array<T, A>>> {
         // SAFETY: `&mut self`, see `make`; zeros are elements.
-        let array = unsafe {
-            let array = self.uninit::<T, A>(len, true)?;
-            word(array.word(), 2).cast::<T>().write_bytes(0, len);
-            array
-        };
+        let array = unsafe { self.elements::<T, A>(len, true, true) }?;
         self.try_root(array)
     }
 
@@ -449,32 +449,36 @@ impl GeneralHeap {
 
     /// # Safety
     /// Nobody has references into the heap, if it may collect.
-    unsafe fn array(&self, info: &'static Info, len: usize, may_collect: bool) -> AllocResult<NonNull<Header>> {
+    unsafe fn array(
+        &self,
+        info: &'static Info,
+        len: usize,
+        may_collect: bool,
+        zeroed: bool,
+    ) -> AllocResult<NonNull<Header>> {
         let words = info.array_words(len).ok_or(AllocError::Overflow)?;
         // SAFETY: the caller's promise; what lives is reachable from owned roots.
-        unsafe { self.mutator().alloc_array(info, len, may_collect) }.ok_or_else(|| self.refused(words * WORD))
+        let array = unsafe { self.mutator().alloc_array(info, len, may_collect, zeroed) };
+        array.ok_or_else(|| self.refused(words * WORD))
     }
 
     /// # Safety
     /// As for `array`.
     unsafe fn pointers<'h, T: Managed>(&self, len: usize, may_collect: bool) -> AllocResult<Gc<'h, PtrArray<T>>> {
-        // SAFETY: the caller's promise; all elements are initialised at once.
-        unsafe {
-            let array = self.array(PtrArray::<T>::INFO, len, may_collect)?;
-            word(array.as_ptr(), 2).write_bytes(0, len);
-            Ok(Gc::new(array))
-        }
+        // SAFETY: the caller's promise; zeros are pointers to nothing.
+        unsafe { self.array(PtrArray::<T>::INFO, len, may_collect, true).map(|array| Gc::new(array)) }
     }
 
     /// # Safety
-    /// As for `array`; the elements are initialised before anybody sees them.
-    unsafe fn uninit<'h, T: Copy + 'static, A: KnownAlign>(
+    /// As for `array`; elements that are not zeroed are initialised before anybody sees them.
+    unsafe fn elements<'h, T: Copy + 'static, A: KnownAlign>(
         &self,
         len: usize,
         may_collect: bool,
+        zeroed: bool,
     ) -> AllocResult<Gc<'h, Array<T, A>>> {
         // SAFETY: the caller's promise.
-        unsafe { self.array(Array::<T, A>::INFO, len, may_collect).map(|array| Gc::new(array)) }
+        unsafe { self.array(Array::<T, A>::INFO, len, may_collect, zeroed).map(|array| Gc::new(array)) }
     }
 
     /// # Safety
@@ -487,7 +491,7 @@ impl GeneralHeap {
         // SAFETY: the caller's promise; as many elements as there is room for. The slice may be in this heap: then it
         // is borrowed, and nothing collects.
         unsafe {
-            let array = self.uninit::<T, A>(data.len(), may_collect)?;
+            let array = self.elements::<T, A>(data.len(), may_collect, false)?;
             word(array.word(), 2).cast::<T>().copy_from_nonoverlapping(data.as_ptr(), data.len());
             Ok(array)
         }

@@ -187,37 +187,46 @@ impl Mutator {
         }
     }
 
-    /// An array, its elements not initialised; its length is written. Collects if `may_collect`.
+    /// An array; its length is written, its elements are zeros if `zeroed`, else not initialised. Collects if `may_collect`.
     ///
     /// # Safety
-    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are
-    /// pointers are initialised before the next collection.
+    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are pointers are
+    /// initialised before the next collection.
     pub(super) unsafe fn alloc_array(
         &self,
         info: &'static Info,
         len: usize,
         may_collect: bool,
+        zeroed: bool,
     ) -> Option<NonNull<Header>> {
         let (words, slack) = (info.array_words(len)?, info.slack());
+        let large = words + slack >= super::old::LARGE;
         // SAFETY: the caller's promise; the words are memory for the array, and what aligns it.
         unsafe {
             let collector = &mut *self.collector.get();
-            let object = if words + slack >= super::old::LARGE {
-                match may_collect {
+            let object = if large {
+                let object = match may_collect {
                     true => collector.alloc_large_collecting(self, words, info.align())?,
                     false => collector.alloc_large(self, words, info.align())?,
+                };
+                if zeroed {
+                    collector.zero_large(object);
                 }
+                object
             } else {
                 if may_collect && !self.has_room(words + slack) && !collector.make_room(self, words + slack) {
                     return collector.refuse();
                 }
                 let start = self.bump(words + slack, self.limit.get())?;
                 let at = super::evacuate::place(start.as_ptr().cast(), words, slack, info.align());
+                if zeroed {
+                    at.write_bytes(0, words);
+                }
                 NonNull::new_unchecked(at).cast()
             };
             write_header(object, info);
             object.cast::<usize>().add(1).write(len);
-            if info.kind == Kind::Pointers && words + slack >= super::old::LARGE {
+            if info.kind == Kind::Pointers && large && !zeroed {
                 // Its elements may be young, and it is not.
                 self.remember(object.as_ptr(), WHOLE, object.addr().get());
             }
@@ -301,7 +310,16 @@ impl Mutator {
     /// An array of this heap that has this element.
     #[inline(always)]
     pub(super) unsafe fn array_barrier(&self, array: *mut Header, index: usize) {
-        let card = card_of(super::info::word(array, 2 + index).addr());
+        // SAFETY: the caller's promise.
+        unsafe { self.card_barrier(array, card_of(super::info::word(array, 2 + index).addr())) };
+    }
+
+    /// To be called before pointers are stored into elements of an array that are in a card.
+    ///
+    /// # Safety
+    /// An array of pointers of this heap, of which some element is in the card.
+    #[inline(always)]
+    pub(super) unsafe fn card_barrier(&self, array: *mut Header, card: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let address = logged_at(array, card);

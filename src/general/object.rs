@@ -162,6 +162,17 @@ impl<'h> Pointers for Live<'h> {
 /// let two = heap.new_gc::<Cons>(ConsInit { tail: Some(&one), head: 2 });
 /// assert_eq!(sum(Some(two)), 3);
 /// ```
+///
+/// It does not outlive what may collect; what does is a [`Root`]:
+/// ```compile_fail,E0502
+/// # use bhc_rts_alloc::{GeneralHeap, gc_object};
+/// # gc_object! { pub struct Cons / ConsInit { ptr tail: Cons, data head: u64, } }
+/// # let mut heap = GeneralHeap::new();
+/// # let root = heap.new_root::<Cons>(ConsInit { tail: None, head: 1 });
+/// let one = root.get(&heap);
+/// heap.safepoint();
+/// println!("{}", one.head);
+/// ```
 pub struct Gc<'h, T: Managed> {
     object: NonNull<Header>,
     /// Invariant in `T`: of an array that is written as one type, and read as another, both must be the same.
@@ -209,6 +220,13 @@ impl<'h, T: Managed> Gc<'h, T> {
     pub fn get<U: Managed>(self, field: FieldOf<T, U>) -> Option<Gc<'h, U>> {
         // SAFETY: a token is of a field of `T`; it holds null or a pointer to a `U` of the same heap.
         unsafe { NonNull::new(word(self.word(), field.index).read()).map(|object| Gc::new(object)) }
+    }
+
+    /// The object as [raw](super::raw) code knows it.
+    #[inline(always)]
+    #[must_use]
+    pub fn as_raw(self) -> NonNull<Header> {
+        self.object
     }
 
     /// Whether both are the same object. Only to be asked between collections: objects have no address to remember.
@@ -264,7 +282,7 @@ pub struct FieldOf<T, U> {
     /// The word of the object, its header included.
     pub(super) index: usize,
     /// Invariant in both: what is stored by the token is what is read by it.
-    _of: PhantomData<fn(T, U) -> (T, U)>,
+    _of: PhantomData<fn(*mut T, *mut U)>,
 }
 
 impl<T, U> Clone for FieldOf<T, U> {

@@ -224,11 +224,16 @@ impl Large {
     pub(super) fn each(&self, space: &Space, mut visit: impl FnMut(*mut Header, usize, usize)) {
         let mut at = self.first;
         while at != NONE {
-            let head = space.head(at as usize);
-            let start = at as usize - head.stamp.load(Relaxed) as usize;
-            visit(Self::object(space, at as usize), start, head.len.load(Relaxed) as usize);
-            at = head.next.load(Relaxed);
+            let (start, len) = Self::run(space, at as usize);
+            visit(Self::object(space, at as usize), start, len);
+            at = space.head(at as usize).next.load(Relaxed);
         }
+    }
+
+    /// The run, first slice and length, of the large object whose header is in a slice.
+    pub(super) fn run(space: &Space, slice: usize) -> (usize, usize) {
+        let head = space.head(slice);
+        (slice - head.stamp.load(Relaxed) as usize, head.len.load(Relaxed) as usize)
     }
 
     /// The large object whose header is in a slice.

@@ -46,6 +46,9 @@ use super::collector::Callback;
 use super::info::{self, First, INDIRECTION, Kind, TAG, Word, fill, words_of, write_header};
 pub use super::info::{Header, Info};
 pub use super::mutator::Mutator;
+use super::object::Managed;
+use super::root::Root;
+use super::roots::RootTable;
 use super::statistics::Collection;
 use crate::error::{AllocError, AllocResult};
 
@@ -114,7 +117,16 @@ impl<'h> Raw<'h> {
     /// As [`alloc`](Self::alloc); `info` is of arrays.
     pub unsafe fn alloc_array(self, info: &'static Info, len: usize) -> Option<NonNull<Header>> {
         // SAFETY: the caller's promise.
-        unsafe { self.mutator.alloc_array(info, len, true) }
+        unsafe { self.mutator.alloc_array(info, len, true, false) }
+    }
+
+    /// As [`alloc_array`](Self::alloc_array), out of what was [reserved](Self::reserve): never collects. `None` if it is used up.
+    ///
+    /// # Safety
+    /// As [`alloc_reserved`](Self::alloc_reserved); `info` is of arrays.
+    pub unsafe fn alloc_array_reserved(self, info: &'static Info, len: usize) -> Option<NonNull<Header>> {
+        // SAFETY: the caller's promise.
+        unsafe { self.mutator.alloc_array(info, len, false, false) }
     }
 
     /// Sees to it that the next allocations of together `words` words, headers included, do not collect. `false` if
@@ -273,7 +285,9 @@ impl<'h> Raw<'h> {
         unsafe {
             let First::Object(info) = Header::read(object) else { return };
             let words = words_of(object, info);
-            self.mutator.barrier(object);
+            if self.mutator.owns(object.addr()) {
+                self.mutator.barrier(object);
+            }
             write_header(thunk, &INDIRECTION);
             info::word(object, 1).write(value.as_ptr());
             fill(info::word(object, 2), words - 2);
@@ -320,6 +334,21 @@ impl<'h> Raw<'h> {
     ) {
         // SAFETY: nobody else has the collector.
         unsafe { (*self.mutator.collector.get()).callback = call.map(|call| Callback { call, data }) };
+    }
+
+    /// A [`Root`](super::Root) of an object: for code on the other side of a call, as GHC's stable pointers are.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if there is no memory for more roots.
+    ///
+    /// # Safety
+    /// An object of this heap, without a tag, which has the shape of `T`.
+    pub unsafe fn root<T: Managed>(self, object: NonNull<Header>) -> AllocResult<Root<T>> {
+        // SAFETY: the caller's promise; nobody else has the collector.
+        unsafe {
+            let roots = (*self.mutator.collector.get()).roots;
+            RootTable::own(roots, object.as_ptr()).map(|slot| Root::new(slot)).ok_or(super::heap::NO_ROOTS)
+        }
     }
 
     /// The object that a pointer, with any tag, leads to: itself, or what it was [updated](Self::update) with. The

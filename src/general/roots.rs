@@ -254,6 +254,10 @@ impl RootTable {
             }
             this.bottom.set(lists.stack.as_mut_ptr());
             this.top.set(this.bottom.get());
+            if !this.last.get().is_null() {
+                // A root of a heap that is gone is cloned.
+                this.last.set(this.bottom.get().add(if has_room { slots } else { this.slots.get() }));
+            }
             if !has_room {
                 process::dealloc(block.as_ptr(), CHUNK_LAYOUT);
                 return false;
@@ -264,9 +268,6 @@ impl RootTable {
                 this.top.set(this.top.get().add(1));
             }
             this.slots.set(slots);
-            if !this.last.get().is_null() {
-                this.last.set(this.bottom.get().add(slots)); // a root of a heap that is gone was cloned
-            }
         }
         true
     }

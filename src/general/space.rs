@@ -18,6 +18,7 @@ use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 
 use super::info::WORD;
+use crate::os::clock;
 use crate::os::range::{Range, Source};
 use crate::runs::{Head, NONE, Runs, SLICE, Slices, Used, Wish};
 
@@ -27,7 +28,7 @@ pub(super) const LOGGED: usize = 2 * WORD;
 /// Tables and slices become memory so many slices at a time: 4 MiB.
 const STEP: usize = 512;
 
-/// The clock goes on when so many slices of raw bytes were freed, or as many as live: 16 MiB.
+/// The clock goes on when so many slices of raw bytes were freed, 16 MiB, and a second has passed.
 const RETURNED: usize = 2048;
 
 /// What slice 0 is aligned to: the pages that the system may put together.
@@ -116,10 +117,11 @@ pub(super) struct Space {
     huge_pages: bool,
     /// Slices in spare blocks.
     pub(super) spare: Cell<usize>,
-    /// The clock by which free runs age: goes on with each full collection, and with raw bytes that are freed.
+    /// The clock by which free runs age.
     cycle: Cell<u32>,
-    /// Slices of raw bytes that were freed since it went on.
+    /// Slices of raw bytes that were freed since it went on, and when it did because of that, in milliseconds.
     returned: Cell<usize>,
+    looked: Cell<u32>,
     /// Raw bytes that live, in whole slices: collections are paced by them, too.
     pub(super) byte_slices: Cell<usize>,
     /// Raw bytes were refused: a collection may help.
@@ -176,6 +178,7 @@ impl Space {
             spare: Cell::new(0),
             cycle: Cell::new(0),
             returned: Cell::new(0),
+            looked: Cell::new(clock::milliseconds()),
             byte_slices: Cell::new(0),
             pressed: Cell::new(false),
         })
@@ -301,10 +304,12 @@ impl Space {
         let bytes = self.use_of(start) == Use::Bytes;
         self.set_use(start, len, Use::Nothing);
         self.runs.borrow_mut().give(&self.tables, start, len, self.cycle.get(), Used::Returnable);
+        // Raw bytes may come and go without any collection.
         if bytes {
-            // They may come and go without any collection.
             self.returned.set(self.returned.get() + len);
-            if self.returned.get() >= RETURNED.max(self.byte_slices.get()) {
+            let now = clock::milliseconds();
+            if self.returned.get() >= RETURNED && now.wrapping_sub(self.looked.get()) >= 1000 {
+                self.looked.set(now);
                 self.tick();
             }
         }

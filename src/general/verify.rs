@@ -63,7 +63,7 @@ fn wrong<T>(what: fmt::Arguments<'_>) -> Checked<T> {
     Err(Corruption { what: alloc::format!("{what}") })
 }
 
-/// Objects by address: a bit for each granule of the smallest object's size.
+/// Objects by address: a bit for each word.
 struct Bits {
     base: usize,
     words: Vec<u64>,
@@ -71,12 +71,12 @@ struct Bits {
 
 impl Bits {
     fn new(base: usize, bytes: usize) -> Self {
-        Self { base, words: alloc::vec![0; (bytes / LOGGED).div_ceil(64)] }
+        Self { base, words: alloc::vec![0; (bytes / WORD).div_ceil(64)] }
     }
 
     fn at(&self, address: usize) -> (usize, u64) {
-        let granule = (address - self.base) / LOGGED;
-        (granule / 64, 1 << (granule % 64))
+        let word = (address - self.base) / WORD;
+        (word / 64, 1 << (word % 64))
     }
 
     fn has(&self, address: usize) -> bool {
@@ -226,7 +226,7 @@ impl Collector {
         own(self.nursery.0, self.nursery.1, Use::Nursery);
         self.old.blocks.iter().for_each(|block| own(block.slice, BLOCK, self.old.side));
         self.old.spare.iter().for_each(|slice| own(*slice, BLOCK, Use::Spare));
-        self.quarantine.iter().for_each(|(start, len)| own(*start, *len, Use::Quarantine));
+        self.quarantine.iter().for_each(|retired| own(retired.slice, retired.len, Use::Quarantine));
         self.large.each(space, |_, start, len| own(start, len, Use::Large));
         if let Some(slice) = twice {
             return wrong(format_args!("slice {slice} has two owners"));

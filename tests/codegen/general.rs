@@ -66,8 +66,9 @@ const PATHS: [Path; 13] = [
     path("gc_data", 2, 0, 0),
     // The slot, its table, whether it is the heap's.
     path("root_get", 8, 0, 1),
-    // Whether the object is the heap's; the last free slot, and whether there is one; the object, and that the chunk is dirty.
-    path("root_make", 17, 3, 2),
+    // Whether the object is the heap's; the last free slot, and whether there is one; the object, and that the slot's
+    // part of the chunk is dirty.
+    path("root_make", 21, 3, 2),
     // That the slot is free, and is the next to be used; whether it was the last one of a heap that is gone.
     path("root_drop", 12, 3, 1),
 ];

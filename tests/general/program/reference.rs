@@ -49,14 +49,14 @@ pub struct Object<S> {
     pub len: usize,
     /// How often its data was changed.
     pub version: usize,
+    /// The slices of a large one.
+    pub slices: usize,
 }
 
-impl<S> Object<S> {
-    /// What a large one takes, in slices; `align` is its elements'.
-    pub fn slices(&self) -> usize {
-        let before = ((self.slack + 1) * WORD).max(2 * WORD) - 2 * WORD;
-        (self.words * WORD + before).div_ceil(SLICE)
-    }
+/// The slices of a large object of so many words, with so many for its alignment.
+pub fn slices(words: usize, slack: usize) -> usize {
+    let before = ((slack + 1) * WORD).max(2 * WORD) - 2 * WORD;
+    (words * WORD + before).div_ceil(SLICE)
 }
 
 /// What the heap's statistics should say.
@@ -104,7 +104,7 @@ impl<S: Copy> Model<S> {
     pub fn add(&mut self, object: Object<S>) -> Id {
         let bytes = match object.place {
             Place::Static => 0,
-            Place::Large => object.slices() * SLICE,
+            Place::Large => object.slices * SLICE,
             _ => (object.words + object.slack) * WORD,
         };
         self.counts.allocated += bytes;
@@ -208,7 +208,7 @@ impl<S: Copy> Model<S> {
         for id in met {
             let object = self.object_mut(id);
             if object.place == Place::Large {
-                live += object.slices() * SLICE;
+                live += object.slices * SLICE;
                 continue;
             }
             object.place = Place::Old;
