@@ -87,6 +87,14 @@ pub struct Array<T: Copy + 'static, A: KnownAlign = Align<8>> {
 }
 
 impl<T: Copy + 'static, A: KnownAlign> Array<T, A> {
+    /// The alignment of the first element, in bytes; asked for where an array is made, so that a message names that place.
+    pub(super) const ALIGN: usize = {
+        assert!(size_of::<T>() > 0, "elements of no size need no array");
+        let align = if A::BYTES < align_of::<T>() { align_of::<T>() } else { A::BYTES };
+        assert!(align <= MAX_ALIGN, "a general heap aligns to at most 32 KiB");
+        align
+    };
+
     /// The bytes of the heap that an array of `len` elements takes, with what its alignment may cost: what to
     /// [reserve](super::GeneralHeap::reserve) for it. `usize::MAX` if no address space has them.
     #[must_use]
@@ -101,12 +109,7 @@ pub type Bytes = Array<u8>;
 // SAFETY: the shape is of arrays of plain data of that size and alignment.
 unsafe impl<T: Copy + 'static, A: KnownAlign> Managed for Array<T, A> {
     type View = AlignedSlice<T, A>;
-    const INFO: &'static Info = &const {
-        assert!(size_of::<T>() > 0, "elements of no size need no array");
-        assert!(A::BYTES <= MAX_ALIGN, "the heap aligns to at most 32 KiB");
-        let align = if A::BYTES < align_of::<T>() { align_of::<T>() } else { A::BYTES };
-        Info::data("Array", size_of::<T>(), align)
-    };
+    const INFO: &'static Info = &const { Info::data("Array", size_of::<T>(), Self::ALIGN) };
 
     #[inline(always)]
     unsafe fn view<'h>(object: NonNull<Header>) -> &'h AlignedSlice<T, A> {

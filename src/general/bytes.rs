@@ -554,7 +554,7 @@ impl Bytes {
         let (len, available) = (slices_for(layout.size()), self.space.available());
         if len <= self.space.limit() {
             // A collection may help.
-            self.space.pressed.set(true);
+            self.space.press();
         }
         // If it is not the limit, it is not known what there would be.
         let available = if len <= available { 0 } else { available * SLICE };
@@ -624,8 +624,8 @@ impl HeapBytes {
         }
     }
 
-    /// Gives back to the system what is not in use, as far as it is not held for the copies of a collection. Returns the bytes. What has
-    /// been free for a while is given back anyway.
+    /// Gives back to the system what is not in use, as far as it is not held for the copies of a collection. Returns
+    /// the bytes. What has been free for a while is given back anyway.
     pub fn trim(&self) -> usize {
         self.inner.trim();
         self.inner.space.purge(0)
@@ -848,7 +848,7 @@ mod tests {
         let needed = small(layout).map_or(more, |class| slices_for(class.size()));
         let space = &bytes.inner.space;
         assert!(needed > space.available(), "{layout:?} was refused, with {} slices available", space.available());
-        assert_eq!(space.pressed.replace(false), more <= space.limit());
+        assert_eq!(space.pressed.replace(false), more <= space.limit(), "where a collection may help");
     }
 
     proptest! {
@@ -860,6 +860,7 @@ mod tests {
             limit in prop_oneof![Just(60usize), Just(4000)],
         ) {
             let bytes = bytes(limit);
+            bytes.inner.space.may_have_garbage.set(true);
             let mut live: Vec<(NonNull<u8>, Layout)> = Vec::new();
             let mut others: Option<(usize, usize)> = None;
             for step in steps {
@@ -915,6 +916,7 @@ mod tests {
                 }
                 check(&bytes, &live, others.map_or(0, |(_, len)| len));
                 bytes.inner.space.pressed.set(false);
+                bytes.inner.space.may_have_garbage.set(true);
             }
             for (block, layout) in live.drain(..) {
                 // SAFETY: a live block with its layout.

@@ -44,7 +44,8 @@ pub enum Stress {
     Alternating(u32),
 }
 
-/// The clock by which free memory ages goes on with each full collection, and when so many nanoseconds have passed: a second.
+/// The clock by which free memory ages goes on with each full collection, and when so many nanoseconds have passed: a
+/// second.
 const TICK: u64 = 1_000_000_000;
 
 /// The nursery is at most this part of the limit.
@@ -239,71 +240,48 @@ impl Collector {
         (self.grown + bytes) as u128 >= most.max(self.settings.growth_at_least as u128)
     }
 
-    /// What to collect when the nursery is full. If not even half of it could be opened, memory is short.
-    fn usual(&self, mutator: &Mutator) -> Collection {
-        if self.has_grown() || self.opened_words(mutator) < self.nursery_words() / 2 {
-            Collection::Full
-        } else {
-            Collection::Minor
-        }
-    }
-
     /// Collects until there is room for `words` words in the nursery; `false` if that does not help.
     ///
     /// # Safety
     /// As for [`collect`](Self::collect).
     pub(super) unsafe fn make_room(&mut self, mutator: &Mutator, words: usize) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { self.make_room_if(mutator, words, |_| true) }
-    }
-
-    /// As `make_room`; and for large objects of together so many words, if there may be any among them.
-    ///
-    /// # Safety
-    /// As for [`collect`](Self::collect).
-    pub(super) unsafe fn make_room_for_all(&mut self, mutator: &Mutator, words: usize) -> bool {
-        // Each is at least a slice long: so whole slices are at most twice the words.
-        let slices = if words < LARGE { 0 } else { 2 * words.div_ceil(SLICE / WORD) };
-        // SAFETY: the caller's promise.
-        unsafe { self.make_room_if(mutator, words, |space| slices <= space.available()) }
-    }
-
-    /// # Safety
-    /// As for [`collect`](Self::collect).
-    unsafe fn make_room_if(&mut self, mutator: &Mutator, words: usize, fits: impl Fn(&Space) -> bool) -> bool {
         if words > self.nursery_words() {
             return false;
         }
         let due = self.due(mutator);
         mutator.arm(self.settings.stress.is_some());
-        let has_room = |this: &Self| words <= mutator.room() && fits(&this.space);
-        if due.is_none() && has_room(self) {
+        if due.is_none() && words <= mutator.room() {
             return true; // the limit was null for a moment
         }
-        let kind = due.unwrap_or_else(|| self.usual(mutator));
+        let kind = due.unwrap_or(Collection::Minor); // or a full one, if that is time
         // SAFETY: the caller's promise.
         unsafe {
             self.collect(mutator, kind);
-            if !has_room(self) && kind == Collection::Minor {
+            if words > mutator.room() && kind == Collection::Minor {
                 self.collect(mutator, Collection::Full);
             }
         }
-        has_room(self)
+        words <= mutator.room()
     }
 
     /// A large object. `None` if there is no memory. If it is time for a full collection, the mutator is to come by for
     /// one.
     pub(super) fn alloc_large(&mut self, mutator: &Mutator, words: usize, align: usize) -> Option<NonNull<Header>> {
         let before = self.large.slices;
-        let object = self.large.alloc(&self.space, words, align)?;
+        let Some(object) = self.large.alloc(&self.space, words, align) else {
+            self.space.press();
+            mutator.arm(self.settings.stress.is_some() || self.space.pressed.get());
+            return None;
+        };
         let bytes = (self.large.slices - before) * SLICE;
         self.stats.bytes_allocated += bytes as u64;
         self.stats.bytes_large += bytes as u64;
         self.grown += bytes;
         if self.has_grown() {
-            self.space.pressed.set(true);
+            self.space.press();
             mutator.arm(true);
         }
+        self.space.may_have_garbage.set(true);
         NonNull::new(object)
     }
 
@@ -429,6 +407,7 @@ impl Collector {
         self.stats.objects_promoted += objects as u64;
         self.stats.bytes_promoted += (words * WORD) as u64;
         self.grown += words * WORD;
+        self.space.may_have_garbage.set(true);
         self.stats.minor_collections += 1;
     }
 
@@ -466,6 +445,8 @@ impl Collector {
         self.old.keep_list(condemned);
         self.stats.live_after_full = words * WORD + self.large.slices * SLICE;
         self.grown = 0;
+        self.space.may_have_garbage.set(false);
+        self.space.pressed.set(false);
         self.byte_slices = self.space.byte_slices.get();
         self.stats.full_collections += 1;
     }
@@ -488,13 +469,15 @@ impl Collector {
     unsafe fn retire_blocks(&mut self, blocks: &[Block]) {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.settings.quarantine > 0 {
-                blocks.iter().for_each(|block| self.retire(block.slice, BLOCK));
-                return;
-            }
             for block in blocks {
-                poison::freed(self.space.at(block.slice), BLOCK * SLICE);
-                self.old.reuse(&self.space, block.slice);
+                // Into quarantine only what is not needed for O2, now or in exchange for another one.
+                let spared = self.settings.quarantine > 0 && (self.old.has_spare() || self.old.hold(&self.space));
+                if spared {
+                    self.retire(block.slice, BLOCK);
+                } else {
+                    poison::freed(self.space.at(block.slice), BLOCK * SLICE);
+                    self.old.reuse(&self.space, block.slice);
+                }
             }
         }
     }
@@ -515,24 +498,26 @@ impl Collector {
             let protected = self.space.protect(slice, len, false);
             self.quarantine.push_back(Retired { slice, len, protected });
         }
-        while self.quarantine.len() > self.settings.quarantine && self.release_one() {}
+        if self.quarantine.len() > self.settings.quarantine {
+            self.release_one();
+        }
     }
 
-    /// Frees what has been in quarantine for longest; `false` if nothing is, or if the system does not give access to it again: then
-    /// it stays there.
+    /// Frees what has been in quarantine for longest, or the next one that the system gives access to again; `false` if there is none.
     fn release_one(&mut self) -> bool {
-        let Some(Retired { slice, len, protected }) = self.quarantine.pop_front() else {
-            return false;
-        };
-        // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
-        unsafe {
-            if protected && !self.space.protect(slice, len, true) {
-                self.quarantine.push_back(Retired { slice, len, protected });
-                return false;
+        for _ in 0..self.quarantine.len() {
+            let Some(retired) = self.quarantine.pop_front() else { break };
+            let Retired { slice, len, protected } = retired;
+            // SAFETY: nobody referred to it when it came there, and it has not been given to anybody.
+            unsafe {
+                if !protected || self.space.protect(slice, len, true) {
+                    self.space.give(slice, len);
+                    return true;
+                }
             }
-            self.space.give(slice, len);
+            self.quarantine.push_back(retired);
         }
-        true
+        false
     }
 
     /// The nursery is empty, of which `young` words were used; with a quarantine, it is another one, if there is

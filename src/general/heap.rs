@@ -375,9 +375,15 @@ impl GeneralHeap {
         self.check(to);
         let count = from.as_ref()[range.clone()].len();
         assert!(at <= to.as_ref().len() && count <= to.as_ref().len() - at, "the elements do not fit");
+        if count == 0 {
+            return; // of no card
+        }
         // SAFETY: as in `set_element`, for each of them. Whether an element is really old or young is not asked: the
         // card is.
         unsafe {
+            if count == 0 {
+                return;
+            }
             let first = word(to.word(), 2 + at).addr();
             for card in (card_of(first)..first + count * WORD).step_by(CARD) {
                 self.mutator().card_barrier(to.word(), card);
@@ -393,6 +399,7 @@ impl GeneralHeap {
     #[must_use]
     #[track_caller]
     pub fn new_data<T: Copy + 'static, A: KnownAlign>(&mut self, data: &[T]) -> Root<Array<T, A>> {
+        const { _ = Array::<T, A>::ALIGN };
         or_panic(self.try_new_data(data))
     }
 
@@ -401,6 +408,7 @@ impl GeneralHeap {
     /// # Errors
     /// [`OutOfMemory`](AllocError::OutOfMemory) if there is no memory; the heap is as before.
     pub fn try_new_data<T: Copy + 'static, A: KnownAlign>(&mut self, data: &[T]) -> AllocResult<Root<Array<T, A>>> {
+        const { _ = Array::<T, A>::ALIGN };
         // SAFETY: `&mut self`, see `make`.
         let array = unsafe { self.data(data, true) }?;
         self.try_root(array)
@@ -416,6 +424,7 @@ impl GeneralHeap {
         &mut self,
         len: usize,
     ) -> Root<Array<T, A>> {
+        const { _ = Array::<T, A>::ALIGN };
         or_panic(self.try_new_zeroed(len))
     }
 
@@ -428,6 +437,7 @@ impl GeneralHeap {
         &mut self,
         len: usize,
     ) -> AllocResult<Root<Array<T, A>>> {
+        const { _ = Array::<T, A>::ALIGN };
         // SAFETY: `&mut self`, see `make`; zeros are elements.
         let array = unsafe { self.elements::<T, A>(len, true, true) }?;
         self.try_root(array)
@@ -500,7 +510,11 @@ impl GeneralHeap {
     // ---- collections ----
 
     /// Sees to it that the next objects of together `bytes` bytes can be made without collecting: by collecting now, if
-    /// need be. What is to be reserved for an object is [`Object::BYTES`]. One of `GHC`'s heap checks.
+    /// need be. What is to be reserved for an object is [`Object::BYTES`]; for an array, [`Array::bytes`] or
+    /// [`PtrArray::bytes`]. What GHC calls a heap check.
+    ///
+    /// Objects of 8 KiB and more do not come from the nursery, and are not promised by it: near the limit a reservation may refuse
+    /// them. The next one collects, and then they may be there.
     ///
     /// ```
     /// use bhc_rts_alloc::{Gc, GeneralHeap, gc_object};
@@ -723,6 +737,7 @@ impl<'h> Reserved<'h> {
     #[must_use]
     #[track_caller]
     pub fn new_data<T: Copy + 'static, A: KnownAlign>(&self, data: &[T]) -> Gc<'h, Array<T, A>> {
+        const { _ = Array::<T, A>::ALIGN };
         or_panic(self.try_new_data(data))
     }
 
@@ -741,6 +756,7 @@ impl<'h> Reserved<'h> {
     /// # Errors
     /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up.
     pub fn try_new_data<T: Copy + 'static, A: KnownAlign>(&self, data: &[T]) -> AllocResult<Gc<'h, Array<T, A>>> {
+        const { _ = Array::<T, A>::ALIGN };
         // SAFETY: as above.
         unsafe { self.heap.data(data, false) }
     }

@@ -187,11 +187,12 @@ impl Mutator {
         }
     }
 
-    /// An array; its length is written, its elements are zeros if `zeroed`, else not initialised. Collects if `may_collect`.
+    /// An array; its length is written, its elements are zeros if `zeroed`, else not initialised. Collects if
+    /// `may_collect`.
     ///
     /// # Safety
-    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are pointers are
-    /// initialised before the next collection.
+    /// As for `alloc`, or for `alloc_reserved` if it may not collect. `info` is of arrays. All elements that are
+    /// pointers are initialised before the next collection.
     pub(super) unsafe fn alloc_array(
         &self,
         info: &'static Info,
@@ -247,8 +248,8 @@ impl Mutator {
     #[inline(always)]
     pub(super) unsafe fn reserve(&self, words: usize) -> bool {
         let end = self.hp_lim.load(Relaxed).addr();
-        // Not `has_room`: any number may be asked for. It may be for large objects, too.
-        let has_room = words < super::old::LARGE && words <= end.saturating_sub(self.hp.get().addr()) / WORD;
+        // Not `has_room`: any number may be asked for.
+        let has_room = words <= end.saturating_sub(self.hp.get().addr()) / WORD;
         // SAFETY: the caller's promise.
         has_room || unsafe { self.reserve_slow(words) }
     }
@@ -261,7 +262,7 @@ impl Mutator {
         // SAFETY: as in `alloc_slow`.
         let collector = unsafe { &mut *self.collector.get() };
         // SAFETY: the caller's promise.
-        if unsafe { collector.make_room_for_all(self, words) } {
+        if unsafe { collector.make_room(self, words) } {
             return true;
         }
         collector.refuse::<()>();

@@ -65,6 +65,7 @@ pub unsafe trait Object: Managed<View = Self> + Sized {
 
     /// Panics unless all pointers of `init` are this heap's.
     #[doc(hidden)]
+    #[track_caller]
     fn check<P: Pointers>(init: &Self::Init<P>, heap: &GeneralHeap);
 
     /// Writes the fields.
@@ -86,6 +87,7 @@ pub trait Pointers: sealed::Sealed {
 
     /// Panics unless it is this heap's.
     #[doc(hidden)]
+    #[track_caller]
     fn check<T: Managed>(pointer: Option<Self::To<T>>, heap: &GeneralHeap);
 
     /// What it points to, now.
@@ -106,6 +108,7 @@ impl<'i> Pointers for Rooted<'i> {
     type To<T: Managed> = &'i Root<T>;
 
     #[inline(always)]
+    #[track_caller]
     fn check<T: Managed>(pointer: Option<&'i Root<T>>, heap: &GeneralHeap) {
         if let Some(root) = pointer {
             root.check(heap);
@@ -122,6 +125,7 @@ impl<'h> Pointers for Live<'h> {
     type To<T: Managed> = Gc<'h, T>;
 
     #[inline(always)]
+    #[track_caller]
     fn check<T: Managed>(pointer: Option<Gc<'h, T>>, heap: &GeneralHeap) {
         if let Some(pointer) = pointer {
             heap.check(pointer);
@@ -550,6 +554,7 @@ macro_rules! __gc_object {
             type Init<GivenAs: $crate::general::Pointers> = $crate::__gc_object!(@type $init GivenAs [$($ptr)*]);
 
             #[inline(always)]
+            #[track_caller]
             #[allow(unused_variables, reason = "there may be no pointers")]
             fn check<GivenAs: $crate::general::Pointers>(init: &Self::Init<GivenAs>, heap: &$crate::GeneralHeap) {
                 $(GivenAs::check(init.$ptr, heap);)*

@@ -119,6 +119,11 @@ impl Old {
         true
     }
 
+    /// Whether it would still hold enough blocks for what it has (O2) with one less.
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.len() + self.blocks.len() > 2 * blocks_for(self.words())
+    }
+
     /// Gives spare blocks back, all but so many; those first whose pages may not be there.
     pub(super) fn return_spare(&mut self, space: &Space, keep: usize) {
         while self.spare.len() > keep

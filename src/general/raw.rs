@@ -7,7 +7,7 @@
 //! # What may collect
 //! Allocation, [`reserve`](Raw::reserve), [`safepoint`](Raw::safepoint) and [`collect`](Raw::collect). When they do,
 //! every object that is reachable from a root moves, the rest is gone, and only these roots are updated: the shadow
-//! stack, slots that a root callback shows, fields of registered static objects, and [`Root`](super::Root)s. A pointer
+//! stack, slots that a root callback shows, fields of registered static objects, and [`Root`]s. A pointer
 //! that is anywhere else is stale then; so is any pointer into the middle of an object.
 //!
 //! ```
@@ -120,7 +120,8 @@ impl<'h> Raw<'h> {
         unsafe { self.mutator.alloc_array(info, len, true, false) }
     }
 
-    /// As [`alloc_array`](Self::alloc_array), out of what was [reserved](Self::reserve): never collects. `None` if it is used up.
+    /// As [`alloc_array`](Self::alloc_array), out of what was [reserved](Self::reserve): never collects. `None` if it
+    /// is used up.
     ///
     /// # Safety
     /// As [`alloc_reserved`](Self::alloc_reserved); `info` is of arrays.
@@ -176,8 +177,8 @@ impl<'h> Raw<'h> {
         unsafe { (*self.mutator.collector.get()).collect(self.mutator, kind) }
     }
 
-    /// Pushes a pointer to an object, or null, onto the shadow stack. Every collection looks at all of the stack, about a nanosecond a
-    /// slot.
+    /// Pushes a pointer to an object, or null, onto the shadow stack. Every collection looks at all of the stack, about
+    /// a nanosecond a slot.
     ///
     /// # Panics
     /// If the shadow stack is full.
@@ -336,13 +337,13 @@ impl<'h> Raw<'h> {
         unsafe { (*self.mutator.collector.get()).callback = call.map(|call| Callback { call, data }) };
     }
 
-    /// A [`Root`](super::Root) of an object: for code on the other side of a call, as GHC's stable pointers are.
+    /// A [`Root`] of an object: for code on the other side of a call, as GHC's stable pointers are.
     ///
     /// # Errors
     /// `OutOfMemory` if there is no memory for more roots.
     ///
     /// # Safety
-    /// An object of this heap, without a tag, which has the shape of `T`.
+    /// An object of this heap, without a tag, which has the shape of `T` and is no thunk.
     pub unsafe fn root<T: Managed>(self, object: NonNull<Header>) -> AllocResult<Root<T>> {
         // SAFETY: the caller's promise; nobody else has the collector.
         unsafe {

@@ -55,6 +55,7 @@ impl<T: Managed> Root<T> {
     /// # Panics
     /// If it is another heap's.
     #[inline(always)]
+    #[track_caller]
     pub(super) fn check(&self, heap: &GeneralHeap) {
         if RootTable::of(self.slot) != heap.roots() {
             wrong_heap();

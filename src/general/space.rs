@@ -124,8 +124,10 @@ pub(super) struct Space {
     looked: Cell<u32>,
     /// Raw bytes that live, in whole slices: collections are paced by them, too.
     pub(super) byte_slices: Cell<usize>,
-    /// Raw bytes were refused: a collection may help.
+    /// Something was refused: a full collection may help.
     pub(super) pressed: Cell<bool>,
+    /// A full collection may find something to free: objects have come to the old generation since the last one.
+    pub(super) may_have_garbage: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -181,6 +183,7 @@ impl Space {
             looked: Cell::new(clock::milliseconds()),
             byte_slices: Cell::new(0),
             pressed: Cell::new(false),
+            may_have_garbage: Cell::new(false),
         })
     }
 
@@ -278,6 +281,11 @@ impl Space {
     /// How many more slices may be taken (A4).
     pub(super) fn available(&self) -> usize {
         self.limit.saturating_sub(self.taken())
+    }
+
+    /// Asks for a full collection at the next slow allocation, if it may help.
+    pub(super) fn press(&self) {
+        self.pressed.set(self.pressed.get() || self.may_have_garbage.get());
     }
 
     /// Takes `len` slices, from a multiple of `align` slices' bytes on. Their contents are anything. `None` if there

@@ -255,7 +255,7 @@ impl Collector {
         }
         let (held, most) =
             (self.old.spare.len() + self.old.blocks.len(), self.old.words() + self.opened_words(mutator));
-        if self.settings.quarantine == 0 && held < 2 * blocks_for(most) && most > 0 {
+        if held < 2 * blocks_for(most) {
             return wrong(format_args!("{held} blocks are too few for {most} words to be copied twice"));
         }
         let words: usize = self.old.filled().map(|block| (block.fill.addr() - block.start.addr()) / WORD).sum();

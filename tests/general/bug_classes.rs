@@ -283,7 +283,7 @@ fn u23_numbers_that_look_like_pointers_are_numbers() {
     // SAFETY: initialised at once, and on the shadow stack.
     unsafe {
         raw.push(leaf(raw, 5).as_ptr());
-        let address = raw.slot(0).read().expose_provenance();
+        let address = raw.slot(0).read().addr();
         let pair = raw.alloc(&PAIR).unwrap().as_ptr();
         raw.word(pair, 0).write(ptr::null_mut());
         raw.word(pair, 1).cast::<usize>().write(address);
@@ -418,17 +418,20 @@ fn r11_errors_borrow_nothing() {
 
 #[test]
 fn r12_pointers_are_read_after_the_collection_that_their_allocation_causes() {
-    for stress in [Stress::Minor(1), Stress::Full(1)] {
-        let mut heap = GeneralHeap::builder().stress(stress).verify(true).quarantine(8).build();
+    for kind in [Minor, Full] {
+        let mut heap = GeneralHeap::builder().verify(true).quarantine(8).build();
+        let safepoint = heap.safepoint_handle();
         let (left, right) = (tree(&mut heap, 1), tree(&mut heap, 2));
         let before = ptr::from_ref(left.get(&heap).as_ref());
+        safepoint.request(kind);
         // Data is read when the arguments are: before anything moves.
         let value = left.get(&heap).value + right.get(&heap).value;
         let both = heap.new_gc::<Tree>(TreeInit { left: Some(&left), right: Some(&right), value });
         let after = ptr::from_ref(both.get(Tree::left).unwrap().as_ref());
         assert_ne!(before, after, "it has moved");
         assert_eq!((both.get(Tree::left).unwrap().value, both.get(Tree::right).unwrap().value, both.value), (1, 2, 3));
-        // And of itself.
+        // And within the call.
+        safepoint.request(kind);
         let nested = heap.new_gc::<Tree>(TreeInit { left: Some(&left), right: None, value: left.get(&heap).value });
         assert_eq!((nested.value, nested.get(Tree::left).unwrap().value), (1, 1));
     }

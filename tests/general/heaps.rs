@@ -218,7 +218,8 @@ fn dropping_a_heap_gives_every_page_back_at_once() {
     drop(heap);
     // The block is there, in the same place, and little else.
     // SAFETY: it is live, and all of it was written.
-    let block_is_whole = || unsafe { std::slice::from_raw_parts(block.as_ptr(), layout.size()) }.iter().all(|byte| *byte == 5);
+    let block_is_whole =
+        || unsafe { std::slice::from_raw_parts(block.as_ptr(), layout.size()) }.iter().all(|byte| *byte == 5);
     assert!(block_is_whole());
     let with_block = process_resident().unwrap();
     assert!(with_block < before + (20 << 20), "{before} bytes before, {with_block} with a block of 16 MiB");

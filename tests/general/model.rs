@@ -105,3 +105,23 @@ fn random_programs_on_heaps_of_all_makes_match_the_model() {
         run(*make, ops, None);
     });
 }
+
+#[test]
+fn random_programs_on_heaps_with_a_limit_match_the_model() {
+    let limits = prop_oneof![3 => 300_000..2_000_000usize, 1 => 1_000_000..8_000_000usize];
+    check_all(100, (make(), limits, program(200)), |(make, limit, ops)| {
+        run(Make { limit: Some(*limit), portable: false, ..*make }, ops, None);
+    });
+}
+
+/// Of each program every request for memory fails once.
+#[test]
+fn a_failure_at_any_request_of_a_program_loses_nothing() {
+    check_all(12, (make(), program(60)), |(make, ops)| {
+        for nth in 0.. {
+            if run(*make, ops, Some(nth)).requests <= nth {
+                break;
+            }
+        }
+    });
+}

@@ -74,36 +74,100 @@ impl Make {
 pub enum Op {
     // Raw.
     /// Makes an object of a shape, of so many elements, with pointers as chosen, and puts a pointer to it into a root.
-    Alloc { shape: usize, len: usize, to: usize, pick: usize },
+    Alloc {
+        shape: usize,
+        len: usize,
+        to: usize,
+        pick: usize,
+    },
     /// Makes so many objects in room that is reserved, each of which leads to the one before.
-    Reserved { count: usize, to: usize, pick: usize },
-    Write { at: usize, index: usize, value: usize },
-    Update { at: usize, value: usize },
+    Reserved {
+        count: usize,
+        to: usize,
+        pick: usize,
+    },
+    Write {
+        at: usize,
+        index: usize,
+        value: usize,
+    },
+    Update {
+        at: usize,
+        value: usize,
+    },
     /// A thunk becomes a black hole.
-    Hole { at: usize },
+    Hole {
+        at: usize,
+    },
     /// Copies a pointer to a root, or takes it away.
-    Place { to: usize, value: usize },
-    Clear { to: usize },
-    Truncate { depth: usize },
+    Place {
+        to: usize,
+        value: usize,
+    },
+    Clear {
+        to: usize,
+    },
+    Truncate {
+        depth: usize,
+    },
     // Typed.
-    NewNode { pick: usize },
-    NewNodes { count: usize, pick: usize },
-    NewMany { len: usize },
-    NewLine { len: usize },
-    CloneRoot { at: usize },
-    DropRoot { at: usize },
-    SetRoot { at: usize, value: usize },
-    SetField { at: usize, field: usize, value: usize },
-    SetElement { at: usize, index: usize, value: usize },
-    CopyElements { from: usize, to: usize, start: usize, count: usize, at: usize },
-    ChangeLine { at: usize, index: usize },
+    NewNode {
+        pick: usize,
+    },
+    NewNodes {
+        count: usize,
+        pick: usize,
+    },
+    NewMany {
+        len: usize,
+    },
+    NewLine {
+        len: usize,
+    },
+    CloneRoot {
+        at: usize,
+    },
+    DropRoot {
+        at: usize,
+    },
+    SetRoot {
+        at: usize,
+        value: usize,
+    },
+    SetField {
+        at: usize,
+        field: usize,
+        value: usize,
+    },
+    SetElement {
+        at: usize,
+        index: usize,
+        value: usize,
+    },
+    CopyElements {
+        from: usize,
+        to: usize,
+        start: usize,
+        count: usize,
+        at: usize,
+    },
+    ChangeLine {
+        at: usize,
+        index: usize,
+    },
     // Both.
-    Collect { full: bool },
-    Request { full: bool },
+    Collect {
+        full: bool,
+    },
+    Request {
+        full: bool,
+    },
     Trim,
     Look,
     /// The n-th request for memory from here on fails, counted from 0.
-    Fail { nth: usize },
+    Fail {
+        nth: usize,
+    },
 }
 
 /// What a raw, or typed, object looks like.
@@ -293,8 +357,6 @@ struct World {
     roots: Vec<(Typed, Option<To>)>,
     /// Where the objects are that roots lead to.
     at: BTreeMap<Id, Word>,
-    /// And typed ones.
-    typed_at: BTreeMap<Id, usize>,
     collections: (u64, u64),
     strike: Option<usize>,
     struck: bool,
@@ -336,7 +398,6 @@ impl World {
             statics: Box::new(std::array::from_fn(|_| std::array::from_fn(|_| empty()))),
             roots: Vec::new(),
             at: BTreeMap::new(),
-            typed_at: BTreeMap::new(),
             collections: (0, 0),
             strike: strike.filter(|_| !struck).map(|nth| nth - requests),
             struck,
@@ -445,7 +506,6 @@ impl World {
             self.model.full(&mut roots);
         }
         self.compare();
-        self.check_counts();
     }
 
     fn check_counts(&self) {
@@ -455,6 +515,7 @@ impl World {
         assert_eq!(stats.objects_copied, counts.copied as u64, "objects copied");
         assert_eq!(stats.bytes_copied, counts.copied_bytes as u64, "bytes copied");
         assert_eq!(stats.live_after_full, counts.live_after_full, "live after the last full collection");
+        assert_eq!(stats.bytes_allocated, counts.allocated as u64, "bytes allocated");
         assert_eq!(stats.remembered, counts.remembered as u64, "remembered");
         assert_eq!(stats.bytes_large, counts.large as u64, "bytes of large objects");
         assert_eq!(stats.minor_pauses.count(), stats.minor_collections);
@@ -487,7 +548,10 @@ impl World {
                 assert!(pointer.is_null(), "{pointer:p} where nothing is to be");
                 continue;
             };
-            assert!(tag == ANY || pointer.addr() % 8 == tag, "a pointer to object {id} has not tag {tag}, but is {pointer:p}");
+            assert!(
+                tag == ANY || pointer.addr() % 8 == tag,
+                "a pointer to object {id} has not tag {tag}, but is {pointer:p}"
+            );
             let found = pointer.map_addr(|address| address & !7);
             if let Some(known) = at.insert(id, found) {
                 assert_eq!(known, found, "object {id} is at two places");
@@ -549,12 +613,10 @@ impl World {
                 }
             }
         }
-        self.typed_at = at;
     }
 
     fn look(&mut self) {
         self.compare();
-        self.check_counts();
         let verified = self.heap.verify().unwrap_or_else(|corruption| panic!("{corruption}"));
         let sums = self.model.sums(&self.all_roots());
         let found = reference::Sums {
@@ -565,7 +627,6 @@ impl World {
             old_to_young: verified.old_to_young,
         };
         assert_eq!(found, sums);
-        assert_eq!(self.heap.gc_stats().bytes_allocated, self.model.counts.allocated as u64, "bytes allocated");
     }
 
     // ---- raw steps ----
@@ -621,7 +682,8 @@ impl World {
         self.after();
         let Some(found) = found.map(NonNull::as_ptr) else { return self.refused() };
         for index in 0..object.slots.len() {
-            object.slots[index] = if index < 40 { self.value(pick.wrapping_mul(index + 7)) } else { object.slots[index % 40] };
+            object.slots[index] =
+                if index < 40 { self.value(pick.wrapping_mul(index + 7)) } else { object.slots[index % 40] };
         }
         let id = self.initialise(found, object);
         self.place(to, Some(To { id, tag: pick % 8 }));
@@ -848,24 +910,33 @@ impl World {
     }
 
     fn node(&self, choice: usize) -> Option<(Id, Gc<'_, Node>)> {
-        choose(choice, self.typed().into_iter().filter_map(|(id, seen)| match seen {
-            Seen::Node(node) => Some((id, node)),
-            _ => None,
-        }))
+        choose(
+            choice,
+            self.typed().into_iter().filter_map(|(id, seen)| match seen {
+                Seen::Node(node) => Some((id, node)),
+                _ => None,
+            }),
+        )
     }
 
     fn many(&self, choice: usize) -> Option<(Id, Gc<'_, PtrArray<Node>>)> {
-        choose(choice, self.typed().into_iter().filter_map(|(id, seen)| match seen {
-            Seen::Many(many) => Some((id, many)),
-            _ => None,
-        }))
+        choose(
+            choice,
+            self.typed().into_iter().filter_map(|(id, seen)| match seen {
+                Seen::Many(many) => Some((id, many)),
+                _ => None,
+            }),
+        )
     }
 
     fn line(&self, choice: usize) -> Option<(Id, Gc<'_, Line>)> {
-        choose(choice, self.typed().into_iter().filter_map(|(id, seen)| match seen {
-            Seen::Line(line) => Some((id, line)),
-            _ => None,
-        }))
+        choose(
+            choice,
+            self.typed().into_iter().filter_map(|(id, seen)| match seen {
+                Seen::Line(line) => Some((id, line)),
+                _ => None,
+            }),
+        )
     }
 
     /// An object was made, or not, and a root of it.
@@ -875,14 +946,11 @@ impl World {
         assert!(is_made || root.is_none(), "an object was made, and is not counted");
         let is_refused = root.is_none();
         if is_made {
-            let (is_large, is_data) = (object.place == Place::Large, object.shape == LINE);
+            // It leads nowhere yet, or to what a root leads to, and is not large: there is nothing to remember.
             let id = self.model.add(object);
             if let Some(root) = root {
                 self.roots.push((root, Some(To { id, tag: 0 })));
                 self.compare_typed();
-            }
-            if is_large && !is_data {
-                self.model.barrier(id, self.typed_at.get(&id).copied().unwrap_or(0));
             }
         }
         if is_refused {
@@ -1096,8 +1164,7 @@ impl World {
         let count = count.min(from.len() - start).min(to.len() - at);
         self.heap.copy_elements(from, start..start + count, to, at);
         let address = Seen::Many(to).address();
-        let parts: Vec<_> =
-            (at..at + count).map(|index| card(address, ptr::from_ref(&to[index]).addr())).collect();
+        let parts: Vec<_> = (at..at + count).map(|index| card(address, ptr::from_ref(&to[index]).addr())).collect();
         let copied = self.model.object(from_id).slots[start..start + count].to_vec();
         self.model.object_mut(id).slots[at..at + count].copy_from_slice(&copied);
         parts.into_iter().for_each(|part| self.model.barrier(id, part));
@@ -1166,6 +1233,7 @@ impl World {
             Op::Look => self.look(),
             Op::Fail { nth } => self.strike = Some(nth),
         }
+        self.check_counts();
     }
 }
 

@@ -18,7 +18,9 @@ use std::collections::BTreeSet;
 use std::ptr;
 use std::time::Instant;
 
-use bhc_rts_alloc::general::{Array, Collection, Collection::*, GcReport, GcStats, Object, PauseHistogram, PtrArray, Stress};
+use bhc_rts_alloc::general::{
+    Array, Collection, Collection::*, GcReport, GcStats, Object, PauseHistogram, PtrArray, Stress,
+};
 use bhc_rts_alloc::{Align, AllocError, GeneralHeap, MemoryRegion, Root};
 
 use super::child::skipped;
@@ -199,7 +201,10 @@ fn raw_bytes_are_counted_in_the_report() {
     let layout = std::alloc::Layout::from_size_align(100_000, 64).unwrap();
     let block = heap.alloc(layout).unwrap();
     let with = heap.report();
-    assert_eq!((with.bytes.current_live, with.in_use - before.in_use), (100_000, 100_000_usize.next_multiple_of(SLICE)));
+    assert_eq!(
+        (with.bytes.current_live, with.in_use - before.in_use),
+        (100_000, 100_000_usize.next_multiple_of(SLICE))
+    );
     // SAFETY: allocated above.
     unsafe { heap.dealloc(block, layout) };
     let after = heap.report();
@@ -343,7 +348,9 @@ fn the_report_has_every_figure() {
 #[test]
 fn sizes_are_written_for_people() {
     let mut report = GeneralHeap::new().report();
-    for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB"), (7 << 30, "7.0 GiB")] {
+    for (bytes, text) in
+        [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 20, "5.0 MiB"), (7 << 30, "7.0 GiB")]
+    {
         report.gc.bytes_allocated = bytes;
         let first = report.to_string().lines().next().unwrap().trim_start().to_string();
         assert!(first.starts_with(&format!("{text} allocated")), "{first}");
@@ -455,7 +462,9 @@ fn builder_huge_pages_are_asked_for_unless_they_are_not_wanted() {
 #[test]
 fn builder_shadow_stack_holds_so_many_slots() {
     let page = 4096;
-    for (asked, given) in [(0, page), (1, page), (page, page), (page + 1, 2 * page), (1 << 20, 1 << 20), (64 << 20, 64 << 20)] {
+    for (asked, given) in
+        [(0, page), (1, page), (page, page), (page + 1, 2 * page), (1 << 20, 1 << 20), (64 << 20, 64 << 20)]
+    {
         let mut heap = match asked {
             67_108_864 => GeneralHeap::new(),
             asked => GeneralHeap::builder().shadow_stack(asked).build(),
@@ -525,11 +534,9 @@ fn builder_growth_is_as_documented_if_nothing_is_said() {
 #[test]
 fn builder_stress_collects_at_every_nth_allocation() {
     for each in [1, 2, 7] {
-        for (stress, minor, full) in [
-            (Stress::Minor(each), 140, 0),
-            (Stress::Full(each), 0, 140),
-            (Stress::Alternating(each), 70, 70),
-        ] {
+        for (stress, minor, full) in
+            [(Stress::Minor(each), 140, 0), (Stress::Full(each), 0, 140), (Stress::Alternating(each), 70, 70)]
+        {
             let mut heap = GeneralHeap::builder().stress(stress).verify(true).build();
             for value in 0..140 * u64::from(each) {
                 heap.new_gc::<Number>(NumberInit { value });

@@ -168,10 +168,8 @@ fn requests_before_a_collection_are_one_and_the_strongest_counts() {
         });
         (0..3).for_each(|_| heap.safepoint());
         let after = heap.gc_stats();
-        let made = (
-            after.minor_collections - before.minor_collections,
-            after.full_collections - before.full_collections,
-        );
+        let made =
+            (after.minor_collections - before.minor_collections, after.full_collections - before.full_collections);
         assert_eq!(made, expected, "{requests:?}");
     }
 }
