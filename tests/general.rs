@@ -31,8 +31,12 @@ mod barrier;
 mod bug_classes;
 #[path = "general/heaps.rs"]
 mod heaps;
+#[path = "general/limits.rs"]
+mod limits;
 #[path = "general/model.rs"]
 mod model;
+#[path = "general/poison.rs"]
+mod poison;
 #[path = "general/program.rs"]
 mod program;
 #[path = "general/raw.rs"]

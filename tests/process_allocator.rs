@@ -1,13 +1,16 @@
-//! What `System` asks of the process allocator: every block goes back, with the layout that it was allocated with, also
-//! when threads end. The global allocator here checks that, and counts; so this is a program of its own without a test
-//! harness, in which nothing else allocates meanwhile.
+//! What `System` asks of the process allocator: every block goes back, with the layout that it was allocated with,
+//! also when threads end. The global allocator here checks that, and counts; so this is a program of its own without
+//! a test harness, in which nothing else allocates meanwhile.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use bhc_rts_alloc::{Align, HotArena, MemoryRegion, Place, SimdBuffer, System, with_thread_arena};
+use bhc_rts_alloc::general::Collection;
+use bhc_rts_alloc::{
+    Align, GeneralHeap, HotArena, MemoryRegion, Place, Root, SimdBuffer, System, gc_object, with_thread_arena,
+};
 
 /// Writes the layout of each block in front of it, and compares when the block comes back.
 struct Auditor;
@@ -46,7 +49,8 @@ impl Auditor {
     }
 }
 
-// SAFETY: forwards to the standard library's allocator, with a header in front of each block that keeps its alignment.
+// SAFETY: forwards to the standard library's allocator, with a header in front of each block that keeps its
+// alignment.
 unsafe impl GlobalAlloc for Auditor {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise; the size is not zero.
@@ -162,6 +166,33 @@ fn arenas_of_a_thread() {
     });
 }
 
+gc_object! { struct Cons / ConsInit { ptr tail: Cons, data head: u64, } }
+
+/// Heaps, with all that they keep beside their own memory: roots, remembered objects, spans of raw bytes, handles.
+/// Which of them goes last does not matter.
+fn general_heaps() {
+    for roots_last in [false, true] {
+        let mut heap = GeneralHeap::builder().nursery(16 << 10).quarantine(2).build();
+        let (bytes, safepoint) = (heap.bytes(), heap.safepoint_handle());
+        let array = heap.new_pointers::<Cons>(3000);
+        let mut roots: Vec<Root<Cons>> = Vec::new();
+        for head in 0..3000 {
+            let cons = heap.new_root::<Cons>(ConsInit { tail: roots.last(), head });
+            heap.set_element(array.get(&heap), head as usize, Some(cons.get(&heap)));
+            roots.push(cons);
+        }
+        heap.collect(Collection::Full);
+        let block = bytes.alloc(layout(100, 8)).unwrap();
+        match roots_last {
+            true => drop((array, heap, roots)),
+            false => drop((roots, array, heap)),
+        }
+        // SAFETY: allocated above; its memory stays as long as the handle.
+        unsafe { bytes.dealloc(block, layout(100, 8)) };
+        safepoint.request(Collection::Full);
+    }
+}
+
 /// A thread that frees what another allocated gives it back to the allocator, not to the other.
 fn blocks_freed_by_another_thread() {
     let block = System.alloc(layout(1024, 64)).unwrap().as_ptr().expose_provenance();
@@ -192,8 +223,8 @@ fn threads_at_once() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(System.stats().current_live, 0);
 
-    // An arena that never got a chunk shares nothing with another: the first value of each, without a size and with one. And
-    // an arena goes from thread to thread.
+    // An arena that never got a chunk shares nothing with another: the first value of each, without a size and with
+    // one. And an arena goes from thread to thread.
     let threads: Vec<_> = (0..4)
         .map(|id| {
             thread::spawn(move || {
@@ -215,6 +246,49 @@ fn threads_at_once() {
     }
 }
 
+/// Threads with a heap each, of which every other thread asks for collections meanwhile. Each request is honoured: a
+/// thread that asks for a full one waits for that, and nothing else makes one.
+fn requests_to_collect() {
+    const REQUESTS: u64 = 100;
+    let threads: Vec<_> = (0..2)
+        .map(|id| {
+            thread::spawn(move || {
+                let mut heap = GeneralHeap::builder().nursery(8 << 10).growth(u32::MAX, usize::MAX).build();
+                let (full, minor) = (heap.safepoint_handle(), heap.safepoint_handle());
+                let done = AtomicU64::new(0);
+                thread::scope(|others| {
+                    let waiting = others.spawn(|| {
+                        for request in 0..REQUESTS {
+                            full.request(Collection::Full);
+                            while done.load(SeqCst) <= request {
+                                thread::yield_now();
+                            }
+                        }
+                    });
+                    others.spawn(move || (0..REQUESTS).for_each(|_| minor.request(Collection::Minor)));
+                    let mut list = heap.new_root::<Cons>(ConsInit { tail: None, head: 0 });
+                    for head in 1.. {
+                        list = match head % 100 == id {
+                            true => heap.new_root::<Cons>(ConsInit { tail: None, head }),
+                            false => heap.new_root::<Cons>(ConsInit { tail: Some(&list), head }),
+                        };
+                        done.store(heap.gc_stats().full_collections, SeqCst);
+                        if waiting.is_finished() {
+                            break;
+                        }
+                    }
+                });
+                assert_eq!(heap.gc_stats().full_collections, REQUESTS);
+                heap.verify().unwrap();
+                full // outlives the heap
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap().request(Collection::Full);
+    }
+}
+
 fn main() {
     let mut passed = 0;
     let mut run = |name: &str, test: &dyn Fn()| {
@@ -233,5 +307,7 @@ fn main() {
     });
     run("blocks_may_be_freed_by_another_thread", &|| a_thread_that_ends_leaves_nothing(blocks_freed_by_another_thread));
     run("threads_allocate_and_count_at_once", &threads_at_once);
+    run("general_heaps_give_everything_back", &|| a_thread_that_ends_leaves_nothing(general_heaps));
+    run("every_request_to_collect_is_honoured", &requests_to_collect);
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
 }

@@ -1,4 +1,5 @@
-//! Programs on general heaps of all makes, raw and typed, and on a model of them: after every collection the whole graph is
+//! Programs on general heaps of all makes, raw and typed, and on a model of them: after every collection the whole
+//! graph is
 //! the model's, and every number is exact.
 
 #![no_main]

@@ -577,9 +577,8 @@ impl GeneralHeap {
     /// Gives back to the system all memory that is not in use. Returns the bytes. Free memory that was not needed from
     /// one full collection to the next is given back anyway.
     pub fn trim(&mut self) -> usize {
-        self.bytes.trim();
         // SAFETY: `&mut self`: nobody uses the core.
-        unsafe { (*self.core.as_ptr()).trim() }
+        self.bytes.trim() + unsafe { (*self.core.as_ptr()).trim() }
     }
 
     /// The heap for compiled code. All of it is unsafe to use.

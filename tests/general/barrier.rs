@@ -1,8 +1,8 @@
 //! The write barrier: whatever is stored wherever, the next collection finds it.
 //!
-//! What must be remembered is seen by the verifier, which is asked before each collection; what was not remembered in time is
-//! stale after it. Most programs here are run with a list of remembered objects that is long enough, with one that holds three, and
-//! with one that holds none: then the collector looks at all old objects.
+//! What must be remembered is seen by the verifier, which is asked before each collection; what was not remembered in
+//! time is stale after it. Most programs here are run with a list of remembered objects that is long enough, with one
+//! that holds three, and with one that holds none: then the collector looks at all old objects.
 
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
@@ -211,7 +211,8 @@ fn arrays_that_share_granules_and_cards_with_their_neighbours_lose_nothing() {
     for entries in [usize::MAX, 100] {
         let mut heap = heap().nursery(4 << 20).remembered(entries).build();
         let mut random = Random::new(5);
-        // Short arrays, arrays of about a card, and between them objects whose first words are in the granules of the arrays' last ones.
+        // Short arrays, arrays of about a card, and between them objects whose first words are in the granules of the
+        // arrays' last ones.
         let neighbours: Vec<_> = (0..6000)
             .map(|_| match random.below(6) {
                 0 => Neighbour::Tree(tree(&mut heap, 0)),
@@ -357,7 +358,8 @@ fn a_thunk_of_any_age_may_be_updated_with_a_value_of_any_age_and_tag() {
         let cases = AGES.into_iter().flat_map(|thunk| AGES.map(|value| (thunk, value)));
         for (number, (thunk_age, value_age)) in cases.enumerate() {
             for tag in 0..8 {
-                // SAFETY: everything is initialised at once, and on the shadow stack while anything collects: three thunks, three values.
+                // SAFETY: everything is initialised at once, and on the shadow stack while anything collects: three
+                // thunks, three values.
                 unsafe {
                     for slot in 0..3 {
                         let thunk = raw.alloc(&THUNK).unwrap().as_ptr();
@@ -447,7 +449,8 @@ fn static_objects_and_callbacks_need_no_barrier() {
         let raw = heap.raw();
         let mut cell = Box::new([ptr::null_mut::<Header>(); 3]);
         let mut slot: *mut Header = ptr::null_mut();
-        // SAFETY: a static object is a header and its payload: written as an object of the heap is, and copied out. Both stay as long as the heap is used.
+        // SAFETY: a static object is a header and its payload: written as an object of the heap is, and copied out.
+        // Both stay as long as the heap is used.
         unsafe {
             let model = raw.alloc(&CELL).unwrap().as_ptr();
             raw.word(model, 0).write(ptr::null_mut());
@@ -522,7 +525,8 @@ fn large_shapes_of_all_kinds_are_born_with_young_fields() {
     with_any_list(|heap| {
         let raw = heap.raw();
         for kind in [Minor, Full] {
-            // SAFETY: all pointers are initialised with nothing before anything else is allocated, and the three objects are on the shadow stack.
+            // SAFETY: all pointers are initialised with nothing before anything else is allocated, and the three
+            // objects are on the shadow stack.
             unsafe {
                 let clear = |object, words| (0..words).for_each(|index| raw.word(object, index).write(ptr::null_mut()));
                 raw.push(raw.alloc(&WIDE).unwrap().as_ptr());

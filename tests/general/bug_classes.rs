@@ -1,6 +1,8 @@
-//! The bugs that the original collector and other collectors for Rust had, each with a test that names the promise it broke.
+//! The bugs that the original collector and other collectors for Rust had, each with a test that names the promise it
+//! broke.
 //!
-//! Of the original implementation, by the numbers of `research/gc.md` §2.1 (U14 to U18 are of an incremental collector, which there is not):
+//! Of the original implementation, by the numbers of `research/gc.md` §2.1 (U14 to U18 are of an incremental
+//! collector, which there is not):
 //!
 //! | | what happened | test |
 //! |---|---|---|
@@ -24,7 +26,8 @@
 //! | U23 | integers were stored as pointers, and objects had no size | `u23_numbers_that_look_like_pointers_are_numbers` |
 //! | U24 | statistics were shared by threads without synchronisation | `u24_a_heap_and_what_is_in_it_are_one_threads` |
 //!
-//! Of collectors for Rust, by the numbers of §2.2, where it is a matter of running (the rest is what must not compile):
+//! Of collectors for Rust, by the numbers of §2.2, where it is a matter of running (the rest is what must not
+//! compile):
 //!
 //! | | where it was seen | test |
 //! |---|---|---|

@@ -143,7 +143,8 @@ fn process_resident() -> Option<usize> {
     Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? << 10)
 }
 
-/// A heap that has had everything: objects of all kinds, collections, raw bytes, roots and handles that outlive it or do not.
+/// A heap that has had everything: objects of all kinds, collections, raw bytes, roots and handles that outlive it or
+/// do not.
 fn use_a_heap(seed: u64) {
     let mut heap = match seed % 3 {
         0 => GeneralHeap::new(),

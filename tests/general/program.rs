@@ -1,11 +1,13 @@
 //! Programs of operations on a general heap, raw and typed, and the same on a model of the heap.
 //!
 //! After every collection:
-//! * the whole graph that roots lead to is the model's: every object in its place once, with its shape, its data, its pointers and their
+//! * the whole graph that roots lead to is the model's: every object in its place once, with its shape, its data, its
+//!   pointers and their
 //!   tags; and nothing else is in memory;
 //! * every number of the statistics is the model's.
 //!
-//! After every step nothing was refused but for a failure that was ordered, or a limit; where the program says [`Op::Look`], and at
+//! After every step nothing was refused but for a failure that was ordered, or a limit; where the program says
+//! [`Op::Look`], and at
 //! its end, the verifier finds what the model says, to the object.
 //!
 //! | file | what |
@@ -13,7 +15,8 @@
 //! | `program` | the steps, and how they are done on both |
 //! | `program/reference` | the model |
 //!
-//! Where the programs come from is the caller's business: `model` draws them at random, a fuzz target makes them of bytes.
+//! Where the programs come from is the caller's business: `model` draws them at random, a fuzz target makes them of
+//! bytes.
 
 #[path = "program/reference.rs"]
 pub mod reference;
@@ -339,10 +342,8 @@ unsafe extern "C" fn show(visitor: &mut RootVisitor<'_>, data: *mut c_void) {
 pub struct Outcome {
     /// How many requests for memory it made.
     pub requests: usize,
-    /// How many collections there were: minor, and full ones.
-    pub collections: (u64, u64),
-    /// Whether anything was refused.
-    pub refused: bool,
+    /// Which of the [`CASES`](reference::CASES) it brought about.
+    pub seen: BTreeSet<&'static str>,
 }
 
 struct World {
@@ -361,7 +362,8 @@ struct World {
     strike: Option<usize>,
     struck: bool,
     requests: usize,
-    refused: bool,
+    /// The failure in this step was told.
+    is_told: bool,
     budget: usize,
 }
 
@@ -402,7 +404,7 @@ impl World {
             strike: strike.filter(|_| !struck).map(|nth| nth - requests),
             struck,
             requests,
-            refused: false,
+            is_told: false,
             budget: BUDGET,
         };
         let (raw, shown) = (world.heap.raw(), world.shown.as_ptr().cast_mut().cast());
@@ -431,8 +433,9 @@ impl World {
         let nth = self.strike.unwrap_or(usize::MAX);
         let (result, made) = fault::fail_nth(nth, || body(self));
         self.requests += made;
-        self.struck = made > nth;
-        self.strike = if self.struck { None } else { self.strike.map(|nth| nth - made) };
+        let struck = made > nth;
+        self.struck |= struck;
+        self.strike = if struck { None } else { self.strike.map(|nth| nth - made) };
         result
     }
 
@@ -444,7 +447,8 @@ impl World {
     #[track_caller]
     fn refused(&mut self) {
         assert!(self.struck || self.make.limit.is_some(), "refused without a reason");
-        self.refused = true;
+        self.model.saw(if self.struck { "a failure that is told" } else { "a request that the limit refuses" });
+        self.is_told = true;
     }
 
     // ---- the model's roots, and choosing ----
@@ -499,6 +503,12 @@ impl World {
         self.collections = now;
         let stack = self.stack.iter_mut().chain(&mut self.shows);
         let mut roots: Vec<&mut Option<To>> = stack.chain(self.roots.iter_mut().map(|(_, to)| to)).collect();
+        if (minor, full) == (1, 1) {
+            self.model.saw("a minor and a full collection for one request");
+        }
+        if self.model.remembered.len() > self.make.remembered {
+            self.model.saw("more to remember than there is room for");
+        }
         if minor == 1 {
             self.model.minor(&mut roots);
         }
@@ -631,7 +641,8 @@ impl World {
 
     // ---- raw steps ----
 
-    /// Puts a pointer into a root: on the stack, in a slot of it, in one that the callback shows, or in a static object.
+    /// Puts a pointer into a root: on the stack, in a slot of it, in one that the callback shows, or in a static
+    /// object.
     fn place(&mut self, choice: usize, to: Option<To>) {
         let (value, index) = (self.pointer(to), choice / 4);
         match choice % 4 {
@@ -1193,6 +1204,7 @@ impl World {
 
     fn step(&mut self, op: Op) {
         let kind = |full: bool| if full { Collection::Full } else { Collection::Minor };
+        (self.struck, self.is_told) = (false, false);
         match op {
             Op::Alloc { shape, len, to, pick } => self.alloc(Shape(shape % SHAPES.len()), len, to, pick),
             Op::Reserved { count, to, pick } => self.reserved(count, to, pick),
@@ -1233,6 +1245,9 @@ impl World {
             Op::Look => self.look(),
             Op::Fail { nth } => self.strike = Some(nth),
         }
+        if self.struck && !self.is_told {
+            self.model.saw("a failure that is not noticed");
+        }
         self.check_counts();
     }
 }
@@ -1246,7 +1261,7 @@ fn choose<T: Copy>(choice: usize, of: impl Iterator<Item = T>) -> Option<T> {
 /// Runs a program, with the request for memory of that number failing, counted from 0.
 pub fn run(make: Make, ops: &[Op], strike: Option<usize>) -> Outcome {
     let Some(mut world) = World::new(make, strike) else {
-        return Outcome { requests: strike.map_or(0, |nth| nth + 1), collections: (0, 0), refused: true };
+        return Outcome { requests: strike.map_or(0, |nth| nth + 1), seen: BTreeSet::new() };
     };
     ops.iter().for_each(|op| world.step(*op));
     world.strike = None;
@@ -1261,5 +1276,5 @@ pub fn run(make: Make, ops: &[Op], strike: Option<usize>) -> Outcome {
     world.step(Op::Collect { full: true });
     world.look();
     assert_eq!(world.heap.verify().unwrap().objects, 0);
-    Outcome { requests: world.requests, collections: world.collections, refused: world.refused }
+    Outcome { requests: world.requests, seen: world.model.seen() }
 }

@@ -187,7 +187,8 @@ fn the_shadow_stack_is_a_stack_of_roots() {
 fn what_is_outside_of_the_heap_is_left_alone() {
     static OUTSIDE: Info = Info::fixed("Outside", 0, 1);
     let (mut heap, mut other) = (heap(), heap());
-    // SAFETY: what is in the other heap is a root there, and nothing collects it; static data is not an object, but nobody looks.
+    // SAFETY: what is in the other heap is a root there, and nothing collects it; static data is not an object, but
+    // nobody looks.
     unsafe {
         let there = other.raw();
         there.push(leaf(there, 5).as_ptr());
@@ -231,7 +232,8 @@ fn generated_code_allocates_and_stores_through_the_first_fields() {
     let safepoint = heap.safepoint_handle();
     let raw = heap.raw();
     let fields = raw.mutator().cast_mut().cast::<Fields>();
-    // SAFETY: as documented: an addition, a comparison, and stores; the slow path is `alloc`. One thread, so the limit may be read as it is.
+    // SAFETY: as documented: an addition, a comparison, and stores; the slow path is `alloc`. One thread, so the
+    // limit may be read as it is.
     unsafe {
         let header = {
             let model = raw.alloc(&LEAF).unwrap().as_ptr();
@@ -324,7 +326,8 @@ fn static_objects_are_roots_of_every_shape() {
     static STRIPES: Info = Info::bitmap("Stripes", 4, &[0b1001]);
     let mut heap = heap();
     let raw = heap.raw();
-    // SAFETY: each static object is a copy of one of the heap, with its header, and stays as long as the heap is used.
+    // SAFETY: each static object is a copy of one of the heap, with its header, and stays as long as the heap is
+    // used.
     let mut outside: Vec<Box<[*mut Header]>> = Vec::new();
     unsafe {
         for (info, len) in [(&CELL, 0), (&STRIPES, 0), (&POINTERS, 3)] {
@@ -426,8 +429,8 @@ fn owned_roots_and_the_shadow_stack_see_the_same_objects() {
 /// Thunks of the longest chain.
 const LONG: usize = 1_000_000;
 
-/// Thunks in an array, both on the shadow stack after a leaf: each updated with the one that `link` says, or with the leaf if it says none.
-/// Not all of them are young any more.
+/// Thunks in an array, both on the shadow stack after a leaf: each updated with the one that `link` says, or with the
+/// leaf if it says none. Not all of them are young any more.
 ///
 /// # Safety
 /// There is nothing on the shadow stack.

@@ -1,4 +1,5 @@
-//! What the tests of the General Heap's promises share: shapes of objects, programs that make some, and looks from outside.
+//! What the tests of the General Heap's promises share: shapes of objects, programs that make some, and looks from
+//! outside.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;

@@ -13,7 +13,15 @@ gc_object! {
     /// Nothing but a header, and what that needs.
     pub struct Unit / UnitInit {}
     /// Fields that are smaller than words, and not at the ends of words.
-    pub struct Crumbs / CrumbsInit { ptr next: Crumbs, data a: u8, data b: [u8; 3], data c: u16, data d: (), cell e: bool, cell f: [u8; 5], }
+    pub struct Crumbs / CrumbsInit {
+        ptr next: Crumbs,
+        data a: u8,
+        data b: [u8; 3],
+        data c: u16,
+        data d: (),
+        cell e: bool,
+        cell f: [u8; 5],
+    }
     /// More words than 16 bits can count.
     pub struct Long / LongInit { ptr next: Long, data bytes: [u8; 600_000], }
 }
@@ -167,7 +175,8 @@ fn an_array_may_have_more_than_4_gib() {
     assert_eq!((heap.report().large, heap.gc_stats().bytes_large), (0, (LEN + 16).next_multiple_of(SLICE) as u64));
 }
 
-/// Arrays at one alignment, of lengths around what matters, kept through collections while others come and go beside them.
+/// Arrays at one alignment, of lengths around what matters, kept through collections while others come and go beside
+/// them.
 fn is_kept<A: KnownAlign>() {
     let mut heap = GeneralHeap::builder().verify(true).nursery(256 << 10).build();
     let mut arrays = Vec::new();

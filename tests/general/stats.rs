@@ -50,14 +50,13 @@ enum Kept {
 }
 
 impl Oracle {
-    fn add(&mut self, root: Kept, bytes: usize, remembered: bool) {
+    fn add(&mut self, root: Kept, bytes: usize) {
         self.expected.bytes_allocated += bytes as u64;
         let large = bytes >= SLICE;
         if large {
             self.expected.bytes_large += bytes as u64;
         }
-        self.expected.remembered += u64::from(remembered);
-        self.live.push(Live { root, bytes, young: !large, logged: remembered });
+        self.live.push(Live { root, bytes, young: !large, logged: false });
     }
 
     fn collect(&mut self, heap: &mut GeneralHeap, kind: Collection) {
@@ -134,7 +133,7 @@ fn every_count_is_that_of_an_oracle() {
             match random.below(100) {
                 0..40 => {
                     let tree = tree(&mut heap, step);
-                    oracle.add(Kept::Tree(tree), Tree::BYTES, false);
+                    oracle.add(Kept::Tree(tree), Tree::BYTES);
                 }
                 40..50 => {
                     let most = [60, 3000][usize::from(random.below(10) == 0)];
@@ -142,19 +141,20 @@ fn every_count_is_that_of_an_oracle() {
                     let words = 2 + len;
                     let bytes = if words < LARGE { words * 8 } else { (words * 8).next_multiple_of(SLICE) };
                     let array = heap.new_pointers(len);
-                    oracle.add(Kept::Pointers(array), bytes, words >= LARGE);
+                    oracle.add(Kept::Pointers(array), bytes);
                 }
                 50..60 => {
                     let most = [300, 30_000][usize::from(random.below(10) == 0)];
                     let len = random.below(most);
-                    // Seven words are kept for the alignment; a large one starts where it is aligned, two words before.
+                    // Seven words are kept for the alignment; a large one starts where it is aligned, two words
+                    // before.
                     let words = 2 + len.div_ceil(8) + 7;
                     let bytes = match words < LARGE {
                         true => words * 8,
                         false => (48 + 16 + len.next_multiple_of(8)).next_multiple_of(SLICE),
                     };
                     let data = heap.new_zeroed(len);
-                    oracle.add(Kept::Data { _root: data }, bytes, false);
+                    oracle.add(Kept::Data { _root: data }, bytes);
                 }
                 60..80 if !oracle.live.is_empty() => {
                     oracle.live.swap_remove(random.below(oracle.live.len()));
@@ -370,9 +370,10 @@ fn builder_nursery_is_what_a_minor_collection_empties() {
         }
     }
     assert_eq!(GeneralHeap::new().report().nursery, 1 << 20);
-    // More than there is.
-    for nursery in [65 << 20, usize::MAX] {
-        assert!(GeneralHeap::builder().reserve(64 << 20).nursery(nursery).try_build().is_err());
+    // No more than a sixteenth of what there can be.
+    for builder in [GeneralHeap::builder().reserve(64 << 20), GeneralHeap::builder().limit(64 << 20)] {
+        assert_eq!(builder.clone().nursery(usize::MAX).build().report().nursery, 4 << 20);
+        assert_eq!(builder.nursery(3 << 20).build().report().nursery, 3 << 20);
     }
 }
 
@@ -559,7 +560,8 @@ fn builder_verify_finds_what_unsafe_code_has_done() {
     for verify in [false, true] {
         let mut heap = GeneralHeap::builder().verify(verify).build();
         let raw = heap.raw();
-        // SAFETY: no: a pointer is stored into an old object without the barrier. It is stale after the collection, and never followed.
+        // SAFETY: no: a pointer is stored into an old object without the barrier. It is stale after the collection,
+        // and never followed.
         unsafe {
             raw.push(raw.alloc(&CELL).unwrap().as_ptr());
             raw.word(raw.slot(0).read(), 0).write(ptr::null_mut());
@@ -613,7 +615,8 @@ fn builder_remembered_bounds_the_list() {
     for (entries, found) in [(0, true), (1, true), (2, false), (usize::MAX, false)] {
         let mut heap = GeneralHeap::builder().remembered(entries).build();
         let raw = heap.raw();
-        // SAFETY: the last object is stored into without the barrier; if it is not found, nobody follows what is stale then.
+        // SAFETY: the last object is stored into without the barrier; if it is not found, nobody follows what is
+        // stale then.
         unsafe {
             for _ in 0..3 {
                 raw.push(raw.alloc(&CELL).unwrap().as_ptr());

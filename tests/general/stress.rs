@@ -1,4 +1,5 @@
-//! Programs are right when every allocation collects: what is not rooted for a moment, and what is not yet initialised, is found out.
+//! Programs are right when every allocation collects: what is not rooted for a moment, and what is not yet initialised,
+//! is found out.
 
 use bhc_rts_alloc::general::{Array, Object as _, PtrArray, Stress};
 use bhc_rts_alloc::{Align, Gc, GeneralHeap, GeneralHeapBuilder, Root, gc_object};

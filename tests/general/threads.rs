@@ -102,7 +102,8 @@ fn no_request_is_lost_while_the_heap_is_busy() {
         let (full, minor) = (heap.safepoint_handle(), heap.safepoint_handle());
         let done = &AtomicU64::new(0);
         thread::scope(|threads| {
-            // One thread waits for each collection that it has asked for: a request that is lost is waited for in vain. Another asks for others in between.
+            // One thread waits for each collection that it has asked for: a request that is lost is waited for in
+            // vain. Another asks for others in between.
             let waiting = threads.spawn(move || {
                 for request in 0..REQUESTS {
                     full.request(Full);

@@ -1,7 +1,5 @@
-//! The safe interface as programs use it: heaps and roots in structs and closures, recursion, early returns, generic code, objects of
-//! all declarations.
-
-// That all of this needs no unsafe code, `ui-tests/pass` shows; here it is run.
+//! The safe interface as programs use it: heaps and roots in structs and closures, recursion, early returns, generic
+//! code, objects of all declarations. That all of this needs no unsafe code, `ui-tests/pass` shows; here it is run.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};

@@ -1,8 +1,29 @@
 //! The model of a heap: which objects there are, where they lead, and what a collection makes of them.
 //!
-//! It knows no addresses and decides nothing: when the heap collects is the heap's business, what is there afterwards is not.
+//! It knows no addresses and decides nothing: when the heap collects is the heap's business, what is there afterwards
+//! is not.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What programs are to bring about.
+pub const CASES: &[&str] = &[
+    "a minor collection",
+    "a full collection",
+    "a minor and a full collection for one request",
+    "an old object that leads to a young one",
+    "more to remember than there is room for",
+    "an indirection that is left out",
+    "a chain of indirections that is left out",
+    "a circle of indirections",
+    "a large indirection that is left out",
+    "a large object that lives",
+    "a large object that dies",
+    "a pointer to a static object",
+    "a request that the limit refuses",
+    "a failure that is told",
+    "a failure that is not noticed",
+];
 
 /// Slices and large objects are counted in so many bytes.
 pub const SLICE: usize = 8 << 10;
@@ -89,11 +110,28 @@ pub struct Model<S> {
     /// What the barrier has remembered since the last collection: an object, and which part of it.
     pub remembered: BTreeSet<(Id, usize)>,
     next: Id,
+    /// Which of the [`CASES`] there were.
+    seen: RefCell<BTreeSet<&'static str>>,
 }
 
 impl<S: Copy> Model<S> {
     pub fn new() -> Self {
-        Self { objects: BTreeMap::new(), counts: Counts::default(), remembered: BTreeSet::new(), next: 0 }
+        Self {
+            objects: BTreeMap::new(),
+            counts: Counts::default(),
+            remembered: BTreeSet::new(),
+            next: 0,
+            seen: RefCell::default(),
+        }
+    }
+
+    pub fn saw(&self, case: &'static str) {
+        debug_assert!(CASES.contains(&case), "{case}");
+        self.seen.borrow_mut().insert(case);
+    }
+
+    pub fn seen(self) -> BTreeSet<&'static str> {
+        self.seen.into_inner()
     }
 
     /// The number that the next object has.
@@ -131,15 +169,28 @@ impl<S: Copy> Model<S> {
         }
     }
 
-    /// What a collection puts in place of a pointer: what is behind indirections, as far as they are condemned. Of a circle one is left.
+    /// What a collection puts in place of a pointer: what is behind indirections, as far as they are condemned. Of a
+    /// circle one is left.
     fn resolve(&self, mut to: To, is_condemned: &impl Fn(&Object<S>) -> bool) -> To {
         let mut passed = Vec::new();
         loop {
             let object = self.object(to.id);
             if !object.is_indirection || !is_condemned(object) {
+                match passed.len() {
+                    0 => {}
+                    1 => self.saw("an indirection that is left out"),
+                    _ => self.saw("a chain of indirections that is left out"),
+                }
+                if object.place == Place::Static {
+                    self.saw("a pointer to a static object");
+                }
                 return to;
             }
+            if object.place == Place::Large {
+                self.saw("a large indirection that is left out");
+            }
             if let Some(first) = passed.iter().position(|id| *id == to.id) {
+                self.saw("a circle of indirections");
                 let id = *passed[first..].iter().min().expect("a circle has a member");
                 return To { id, tag: ANY };
             }
@@ -184,6 +235,10 @@ impl<S: Copy> Model<S> {
 
     /// A minor collection.
     pub fn minor(&mut self, roots: &mut [&mut Option<To>]) {
+        self.saw("a minor collection");
+        if self.sums(&[]).old_to_young > 0 {
+            self.saw("an old object that leads to a young one");
+        }
         let old = self.objects.iter().filter(|(_, object)| object.place != Place::Young);
         let from = old.map(|(id, _)| *id).collect();
         let met = self.trace(roots, from, |object| object.place == Place::Young);
@@ -203,6 +258,10 @@ impl<S: Copy> Model<S> {
         let statics = self.objects.iter().filter(|(_, object)| object.place == Place::Static);
         let from = statics.map(|(id, _)| *id).collect();
         let met = self.trace(roots, from, |object| object.place != Place::Static);
+        self.saw("a full collection");
+        for (id, object) in self.objects.iter().filter(|(_, object)| object.place == Place::Large) {
+            self.saw(if met.contains(id) { "a large object that lives" } else { "a large object that dies" });
+        }
         self.objects.retain(|id, object| object.place == Place::Static || met.contains(id));
         let mut live = 0;
         for id in met {
