@@ -15,8 +15,6 @@
 //! | `heaps` | heaps do not mix, leave nothing behind, and take no more than they need |
 //! | `threads` | heaps of threads side by side, and requests from other threads |
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "common/child.rs"]
 mod child;
 #[path = "common/contract.rs"]

@@ -93,7 +93,7 @@ fn op(u: &mut Unstructured<'_>) -> Result<Op> {
         113..116 => {
             Op::CopyElements { from: choice(u)?, to: choice(u)?, start: choice(u)?, count: len(u)?, at: choice(u)? }
         }
-        116..119 => Op::ChangeLine { at: choice(u)?, index: choice(u)? },
+        116..119 => Op::ChangeLine { at: choice(u)? },
         119..124 => Op::Collect { full: bool::arbitrary(u)? },
         124 => Op::Request { full: bool::arbitrary(u)? },
         125 => Op::Trim,

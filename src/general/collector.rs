@@ -256,8 +256,8 @@ impl Collector {
         let kind = due.unwrap_or(Collection::Minor); // or a full one, if that is time
         // SAFETY: the caller's promise.
         unsafe {
-            self.collect(mutator, kind);
-            if words > mutator.room() && kind == Collection::Minor {
+            let collected = self.collect(mutator, kind);
+            if words > mutator.room() && collected == Collection::Minor {
                 self.collect(mutator, Collection::Full);
             }
         }
@@ -313,13 +313,11 @@ impl Collector {
         mutator.arm(self.settings.stress.is_some());
         // SAFETY: the caller's promise.
         unsafe {
-            if let Some(kind) = due {
-                self.collect(mutator, kind);
-            }
+            let collected = due.map(|kind| self.collect(mutator, kind));
             if let Some(object) = self.alloc_large(mutator, words, align) {
                 return Some(object);
             }
-            if due != Some(Collection::Full) {
+            if collected != Some(Collection::Full) {
                 self.collect(mutator, Collection::Full);
             }
             self.alloc_large(mutator, words, align).or_else(|| self.refuse())
@@ -331,7 +329,7 @@ impl Collector {
     /// # Safety
     /// Everything that lives is reachable from roots, which are valid; nobody has references into the heap. The mutator
     /// is this collector's.
-    pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) {
+    pub(super) unsafe fn collect(&mut self, mutator: &Mutator, kind: Collection) -> Collection {
         let young = self.young_words(mutator);
         let kind = if self.has_grown() { Collection::Full } else { kind };
         let start = clock::nanoseconds();
@@ -364,6 +362,7 @@ impl Collector {
         {
             panic!("{corruption}");
         }
+        kind
     }
 
     /// # Safety

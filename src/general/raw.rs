@@ -174,7 +174,7 @@ impl<'h> Raw<'h> {
     /// Roots are as the [module](self) says.
     pub unsafe fn collect(self, kind: Collection) {
         // SAFETY: the caller's promise; nobody else has the collector.
-        unsafe { (*self.mutator.collector.get()).collect(self.mutator, kind) }
+        unsafe { (*self.mutator.collector.get()).collect(self.mutator, kind) };
     }
 
     /// Pushes a pointer to an object, or null, onto the shadow stack. Every collection looks at all of the stack, about

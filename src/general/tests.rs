@@ -74,6 +74,9 @@ impl Object {
     }
 }
 
+/// Header, three pointers and a number.
+type Static = Box<[Cell<Word>; 5]>;
+
 /// A heap with roots of all kinds, and what should be in it. No allocation collects: the nursery has room for all.
 struct World {
     heap: GeneralHeap,
@@ -82,7 +85,7 @@ struct World {
     shown: Box<[Cell<Word>; 3]>,
     shows: [Option<To>; 3],
     /// Static objects: a `Node` each, whose fields lead where.
-    statics: Vec<(Box<[Cell<Word>; 5]>, [Option<To>; 3])>,
+    statics: Vec<(Static, [Option<To>; 3])>,
     roots: Vec<(Root<Node>, usize)>,
 }
 
@@ -96,7 +99,7 @@ unsafe extern "C" fn show(visitor: &mut RootVisitor<'_>, data: *mut c_void) {
 impl World {
     fn new(builder: GeneralHeapBuilder) -> Self {
         let mut world = Self {
-            heap: builder.nursery(2 << 20).reserve(32 << 20).shadow_stack(1 << 12).verify(true).build(),
+            heap: builder.nursery(512 << 10).reserve(32 << 20).shadow_stack(1 << 12).build(),
             objects: Vec::new(),
             stack: Vec::new(),
             shown: Box::new([const { Cell::new(ptr::null_mut()) }; 3]),
@@ -464,7 +467,7 @@ impl On {
 }
 
 /// On how many occasions each fault is tried.
-const TRIES: usize = 7;
+const TRIES: usize = 5;
 
 /// How many of the tries of a fault are found at least: all, or some. The others change nothing: what is not looked at
 /// has not moved, what is not remembered is so by the next store.
@@ -572,6 +575,53 @@ fn verdict(spoil: impl FnOnce(&mut Spoilt)) -> String {
     }
 }
 
+/// Writes a word of an object, without any barrier.
+fn poke(object: Word, index: usize, value: Word) {
+    // SAFETY: a word of the heap. It is spoilt, which the verifier is to bear.
+    unsafe { *word(object, index) = value };
+}
+
+/// Changes a word of an object that is a number, or a header as one.
+fn poke_bits(object: Word, index: usize, change: fn(usize) -> usize) {
+    let word = word(object, index).cast::<usize>();
+    // SAFETY: as in `poke`.
+    unsafe { *word = change(*word) };
+}
+
+/// Puts a filler in place of an object.
+fn filler(object: Word, words: usize) {
+    // SAFETY: as in `poke`.
+    unsafe { fill(object.cast(), words) };
+}
+
+/// Sets the log byte of an address.
+fn log(spoilt: &Spoilt, address: Word, byte: u8) {
+    // SAFETY: the table has a byte for each address of the heap.
+    unsafe { *spoilt.world.heap.mutator().log(address.addr()) = byte };
+}
+
+/// An element is written with a barrier, one of another card without.
+fn other_card(spoilt: &mut Spoilt) {
+    let (array, young) = (spoilt.array, spoilt.young);
+    // SAFETY: an array that lives and has that element, and an object that lives.
+    unsafe { spoilt.world.raw().write_element(array, 1, young) };
+    poke(array, 190, young);
+}
+
+fn stale_root(spoilt: &mut Spoilt) {
+    let stale = spoilt.stale;
+    // SAFETY: there is room. What is pushed is no object, which the verifier is to find.
+    unsafe { spoilt.world.raw().push(stale) };
+}
+
+/// What was remembered is not logged any more.
+fn forgotten(spoilt: &mut Spoilt) {
+    let old = spoilt.old;
+    // SAFETY: an object that lives, and has that pointer.
+    unsafe { spoilt.world.raw().write(old, 1, ptr::null_mut()) };
+    log(spoilt, old, 0);
+}
+
 /// 16 bytes that could be an `Info`, by their address, and are none.
 #[repr(align(16))]
 struct NoInfo(#[expect(dead_code, reason = "only looked at as bytes")] [u64; 8]);
@@ -581,61 +631,29 @@ static NO_INFO: NoInfo = NoInfo([0; 8]);
 #[test]
 fn what_is_wrong_is_said() {
     type Spoil = fn(&mut Spoilt);
-    // SAFETY, of all: words of the heap, and of tables beside it. They are spoilt, which the verifier is to bear.
     let cases: [(&str, Spoil, &str); 22] = [
         ("nothing", |_| {}, "Verified"),
-        ("a stale pointer", |s| unsafe { *word(s.old, 2) = s.stale }, "of Node at"),
-        ("a stale pointer", |s| unsafe { *word(s.old, 2) = s.stale.map_addr(|at| at | 5) }, "where no object is"),
-        ("a pointer into an object", |s| unsafe { *word(s.old, 2) = word(s.array, 4).cast() }, "where no object is"),
-        ("a stale element", |s| unsafe { *word(s.array, 150) = s.stale }, "of Ptrs at"),
-        ("a stale element of a large array", |s| unsafe { *word(s.large, 1999) = s.stale }, "where no object is"),
-        ("no barrier", |s| unsafe { *word(s.old, 3) = s.young }, "which is young, and is not remembered"),
-        ("no barrier", |s| unsafe { *word(s.array, 100) = s.young }, "which is young, and is not remembered"),
-        (
-            "a barrier for another card",
-            |s| unsafe {
-                let (array, young) = (s.array, s.young);
-                s.world.raw().write_element(array, 1, young);
-                *word(array, 190) = young;
-            },
-            "which is young, and is not remembered",
-        ),
-        (
-            "a stale root",
-            |s| unsafe {
-                let stale = s.stale;
-                s.world.raw().push(stale);
-            },
-            "a root leads to",
-        ),
+        ("a stale pointer", |s| poke(s.old, 2, s.stale), "of Node at"),
+        ("a stale pointer", |s| poke(s.old, 2, s.stale.map_addr(|at| at | 5)), "where no object is"),
+        ("a pointer into an object", |s| poke(s.old, 2, word(s.array, 4).cast()), "where no object is"),
+        ("a stale element", |s| poke(s.array, 150, s.stale), "of Ptrs at"),
+        ("a stale element of a large array", |s| poke(s.large, 1999, s.stale), "where no object is"),
+        ("no barrier", |s| poke(s.old, 3, s.young), "which is young, and is not remembered"),
+        ("no barrier", |s| poke(s.array, 100, s.young), "which is young, and is not remembered"),
+        ("a barrier for another card", other_card, "which is young, and is not remembered"),
+        ("a stale root", stale_root, "a root leads to"),
         ("a stale field of a static object", |s| s.world.statics[0].0[2].set(s.stale), "a root leads to"),
         ("a stale slot that the callback shows", |s| s.world.shown[1].set(s.stale), "a root leads to"),
-        ("no header", |s| unsafe { *s.old.cast::<usize>() = 0 }, "which is no header"),
-        ("no header", |s| unsafe { *s.young.cast::<usize>() = 0xdfdf_dfdf }, "which is no header"),
-        ("no info", |s| unsafe { *s.old.cast() = ptr::from_ref(&NO_INFO) }, "leads to no info"),
-        ("a header of a collection", |s| unsafe { *s.young.cast::<usize>() |= 1 }, "header"),
-        ("a filler that is too long", |s| unsafe { fill(s.young.cast(), 1000) }, "words, more than there are"),
-        ("a filler in place of an object", |s| unsafe { fill(s.old.cast(), 5) }, "where no object is"),
-        (
-            "an array that is too long",
-            |s| unsafe { *word(s.array, 1).cast::<usize>() += 50_000 },
-            "more than there are",
-        ),
-        ("a large array that is too long", |s| unsafe { *word(s.large, 1).cast::<usize>() += 9000 }, "is not one"),
-        (
-            "a log byte",
-            |s| unsafe { *s.world.heap.raw().log_byte(s.array.wrapping_add(64)) = 1 },
-            "and nothing is remembered there",
-        ),
-        (
-            "no log byte",
-            |s| unsafe {
-                let old = s.old;
-                s.world.raw().write(old, 1, ptr::null_mut());
-                *s.world.heap.raw().log_byte(old) = 0;
-            },
-            "is remembered, and its log byte is 0",
-        ),
+        ("no header", |s| poke_bits(s.old, 0, |_| 0), "which is no header"),
+        ("no header", |s| poke_bits(s.young, 0, |_| 0xdfdf_dfdf), "which is no header"),
+        ("no info", |s| poke(s.old, 0, ptr::from_ref(&NO_INFO).cast_mut().cast()), "leads to no info"),
+        ("a header of a collection", |s| poke_bits(s.young, 0, |bits| bits | 1), "header"),
+        ("a filler that is too long", |s| filler(s.young, 1000), "words, more than there are"),
+        ("a filler in place of an object", |s| filler(s.old, 5), "where no object is"),
+        ("an array that is too long", |s| poke_bits(s.array, 1, |len| len + 50_000), "more than there are"),
+        ("a large array that is too long", |s| poke_bits(s.large, 1, |len| len + 9000), "is not one"),
+        ("a log byte", |s| log(s, s.array.wrapping_add(64), 1), "and nothing is remembered there"),
+        ("no log byte", forgotten, "is remembered, and its log byte is 0"),
     ];
     for (what, spoil, words) in cases {
         let verdict = verdict(spoil);
@@ -643,20 +661,8 @@ fn what_is_wrong_is_said() {
     }
 }
 
-impl Raw<'_> {
-    /// The log byte of an address.
-    fn log_byte(self, address: *mut Header) -> *mut u8 {
-        // SAFETY: the mutator lives as long as its heap.
-        unsafe { (*self.mutator()).log(address.addr()) }
-    }
-}
-
 #[test]
 fn a_nursery_that_is_not_logged_is_said_to_be_so() {
-    let verdict = verdict(|spoilt| {
-        let young = spoilt.young;
-        // SAFETY: the table has a byte for it.
-        unsafe { *spoilt.world.raw().log_byte(young) = 0 };
-    });
+    let verdict = verdict(|spoilt| log(spoilt, spoilt.young, 0));
     assert!(verdict.contains("is not all ones"), "{verdict}");
 }

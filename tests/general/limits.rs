@@ -103,7 +103,8 @@ fn a_heap_that_was_full_has_room_for_what_was_dropped() {
         one.0 = vec![root];
     }
     two.fill(&mut heap);
-    (one.check(&heap), two.check(&heap));
+    one.check(&heap);
+    two.check(&heap);
     let before = two.count(&heap);
     one.0.clear();
     two.fill(&mut heap);

@@ -1,14 +1,14 @@
 //! Programs of operations on a general heap, raw and typed, and the same on a model of the heap.
 //!
 //! After every collection:
-//! * the whole graph that roots lead to is the model's: every object in its place once, with its shape, its data, its
-//!   pointers and their
-//!   tags; and nothing else is in memory;
-//! * every number of the statistics is the model's.
+//! * the whole graph that roots lead to is the model's: every object in one place, with its shape, its data, its
+//!   pointers
+//!   and their tags;
+//! * the heap was verified.
 //!
-//! After every step nothing was refused but for a failure that was ordered, or a limit; where the program says
-//! [`Op::Look`], and at
-//! its end, the verifier finds what the model says, to the object.
+//! After every step every number of the statistics is the model's, and nothing was refused but for a failure that was
+//! ordered, or a limit. Where the program says [`Op::Look`], and at its end, the verifier finds what the model says, to
+//! the object and the byte, garbage included.
 //!
 //! | file | what |
 //! |---|---|
@@ -156,7 +156,6 @@ pub enum Op {
     },
     ChangeLine {
         at: usize,
-        index: usize,
     },
     // Both.
     Collect {
@@ -1227,7 +1226,7 @@ impl World {
             Op::SetField { at, field, value } => self.set_field(at, field, value),
             Op::SetElement { at, index, value } => self.set_element(at, index, value),
             Op::CopyElements { from, to, start, count, at } => self.copy_elements(from, to, start, count, at),
-            Op::ChangeLine { at, .. } => self.change_line(at),
+            Op::ChangeLine { at } => self.change_line(at),
             Op::Collect { full } => {
                 self.with_failures(|world| world.heap.collect(kind(full)));
                 self.after();

@@ -9,8 +9,6 @@ use bhc_rts_alloc::{Gc, GeneralHeap, Root, gc_object};
 
 /// The unit of a heap's memory, in bytes. Objects of so many bytes or more are large.
 pub const SLICE: usize = 8 << 10;
-/// A block of the old generation, in bytes.
-pub const BLOCK: usize = 128 << 10;
 /// Words of a large object.
 pub const LARGE: usize = SLICE / 8;
 

@@ -1,11 +1,12 @@
 //! Heaps of several threads, side by side; and requests from other threads to collect.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bhc_rts_alloc::general::{Collection, Collection::*, Safepoint};
+use bhc_rts_alloc::general::{Collection, Collection::*, Safepoint, raw::RootVisitor};
 use bhc_rts_alloc::{GeneralHeap, MemoryRegion};
 
 use super::shapes::*;
@@ -77,7 +78,7 @@ fn every_request_is_honoured_at_the_next_safepoint() {
                         tell.send(()).unwrap();
                     }
                 });
-                for value in 0..200 {
+                for value in 0..50 {
                     mutate(&mut heap, value);
                     assert_eq!(collections(&heap), value, "{name}, {kind:?}");
                     ask.send(()).unwrap();
@@ -95,7 +96,7 @@ fn every_request_is_honoured_at_the_next_safepoint() {
 
 #[test]
 fn no_request_is_lost_while_the_heap_is_busy() {
-    const REQUESTS: u64 = 1000;
+    const REQUESTS: u64 = 200;
     for (name, mutate) in MUTATORS {
         // No full collection but those that are asked for.
         let mut heap = GeneralHeap::builder().nursery(16 << 10).growth(u32::MAX, usize::MAX).build();
@@ -138,6 +139,39 @@ fn no_request_is_lost_while_the_heap_is_busy() {
         heap.safepoint();
         assert_eq!(collections(&heap), before, "{name}");
         heap.verify().unwrap();
+    }
+}
+
+#[test]
+fn a_request_in_the_middle_of_a_collection_is_for_another_one() {
+    /// What the callback has: how often it has yet to ask.
+    struct Asks {
+        safepoint: Safepoint,
+        left: u32,
+    }
+    unsafe extern "C" fn ask(_: &mut RootVisitor<'_>, data: *mut c_void) {
+        // SAFETY: what was registered below.
+        let asks = unsafe { &mut *data.cast::<Asks>() };
+        if asks.left > 0 {
+            asks.left -= 1;
+            thread::scope(|threads| threads.spawn(|| asks.safepoint.request(Full)).join().unwrap());
+        }
+    }
+    for (name, mutate) in MUTATORS {
+        let mut heap = GeneralHeap::new();
+        let asks = Box::into_raw(Box::new(Asks { safepoint: heap.safepoint_handle(), left: 3 }));
+        // SAFETY: a callback that shows nothing, as there is nothing; what it has is freed after the heap.
+        unsafe { heap.raw().set_root_callback(Some(ask), asks.cast()) };
+        heap.collect(Minor);
+        for value in 1..=3 {
+            mutate(&mut heap, value);
+            assert_eq!(heap.gc_stats().full_collections, value, "{name}");
+        }
+        mutate(&mut heap, 4);
+        assert_eq!(collections(&heap), 4, "{name}");
+        drop(heap);
+        // SAFETY: made above, and nobody uses it any more.
+        drop(unsafe { Box::from_raw(asks) });
     }
 }
 

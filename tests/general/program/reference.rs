@@ -259,7 +259,7 @@ impl<S: Copy> Model<S> {
         let from = statics.map(|(id, _)| *id).collect();
         let met = self.trace(roots, from, |object| object.place != Place::Static);
         self.saw("a full collection");
-        for (id, object) in self.objects.iter().filter(|(_, object)| object.place == Place::Large) {
+        for (id, _) in self.objects.iter().filter(|(_, object)| object.place == Place::Large) {
             self.saw(if met.contains(id) { "a large object that lives" } else { "a large object that dies" });
         }
         self.objects.retain(|id, object| object.place == Place::Static || met.contains(id));
