@@ -46,8 +46,9 @@ impl GeneralHeapBuilder {
         })
     }
 
-    /// The size of the nursery: 1 MiB by default, which is in the cache of level 2, and at least 8 KiB. With a larger
-    /// one fewer objects live long enough to be copied, and pauses are longer. Rounded up to 8 KiB.
+    /// The size of the nursery: 1 MiB by default, which is in the cache of level 2, and at least 8 KiB. With a larger one
+    /// fewer objects live long enough to be copied, and pauses are longer. Rounded up to 8 KiB; at most a sixteenth of what is
+    /// reserved, and of the limit.
     pub fn nursery(mut self, bytes: usize) -> Self {
         self.0.nursery = bytes;
         self

@@ -498,9 +498,12 @@ macro_rules! __gc_object {
         $(#[$meta])*
         #[repr(C)]
         $vis struct $name {
-            $($($ptr_doc)* #[doc = ""] pub $ptr: $crate::general::Field<$to>,)*
-            $($($data_doc)* #[doc = ""] pub $data: $data_type,)*
-            $($($cell_doc)* #[doc = ""] pub $cell: $crate::general::__private::Cell<$cell_type>,)*
+            $($($ptr_doc)* #[allow(missing_docs, reason = "names may do")]
+            pub $ptr: $crate::general::Field<$to>,)*
+            $($($data_doc)* #[allow(missing_docs, reason = "names may do")]
+            pub $data: $data_type,)*
+            $($($cell_doc)* #[allow(missing_docs, reason = "names may do")]
+            pub $cell: $crate::general::__private::Cell<$cell_type>,)*
         }
 
         $crate::__gc_object! {

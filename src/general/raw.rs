@@ -356,7 +356,7 @@ impl<'h> Raw<'h> {
     /// result may have a tag.
     ///
     /// # Safety
-    /// Null, or an object that lives.
+    /// Null, or an object that lives; the thunks that it leads to were not updated with each other in a circle.
     #[must_use]
     pub unsafe fn follow(self, mut pointer: *mut Header) -> *mut Header {
         // SAFETY: the caller's promise.

@@ -289,7 +289,9 @@ fn arrays_that_share_granules_and_cards_with_their_neighbours_lose_nothing() {
 fn elements_that_are_copied_in_bulk_are_found_and_may_overlap() {
     with_any_list(|heap| {
         for len in LENGTHS {
-            for (from, at, count) in [(0, 0, len), (0, len / 2, len / 2), (len / 2, 0, len / 2), (0, len - 1, 1)] {
+            for (from, at, count) in
+                [(0, 0, len), (0, 1, len - 1), (1, 0, len - 1), (0, len / 2, len / 2), (0, len - 1, 1)]
+            {
                 let array = heap.new_pointers::<Number>(len);
                 heap.collect(Minor);
                 let mut model: Vec<_> = (0..len as u64).map(|value| (value % 3 != 0).then_some(value)).collect();
