@@ -127,8 +127,8 @@ mod exchange {
     use loom::sync::{Arc, atomic::AtomicPtr};
     use loom::thread;
 
-    use crate::class::{CLASSES, Class};
     use super::magazine::{Magazine, Stack};
+    use crate::class::{CLASSES, Class};
     use crate::sync::Lock;
 
     struct Depot {
