@@ -3,10 +3,10 @@
 //! # Note: when
 //! * The nursery is full: a minor collection. All that lives in it goes to the old generation, so afterwards nothing is
 //!   young, nothing is remembered, and the nursery is empty.
-//! * What has come to the old generation since the last full collection, with large objects and raw bytes, is more than
-//!   `live x (growth - 1)`, and more than some megabytes: a full one instead. It copies what lives, young or old, into
-//!   new blocks.
-//! * A limit is near, a request, or a stress mode says so.
+//! * What has come to the old generation since the last full collection, with large objects and raw bytes, is as much as
+//!   lived then (or another part of it), and more than some megabytes: a full one instead. It copies what lives, young or
+//!   old, into new blocks. So too if the minor one was not enough.
+//! * A request, or a stress mode, says so; or something was refused that a full collection may make room for.
 //!
 //! # Note: never short of memory in the middle
 //! Spare blocks for the worst case, that everything lives, are held beforehand (O2): the nursery is opened only so far

@@ -80,7 +80,7 @@ use crate::stats::AllocStats;
 /// ```
 pub struct GeneralHeap {
     shared: Arc<Shared>,
-    core: NonNull<Collector>,
+    collector: NonNull<Collector>,
     roots: NonNull<RootTable>,
     bytes: HeapBytes,
 }
@@ -116,9 +116,9 @@ impl GeneralHeap {
 
     pub(super) fn build(settings: Settings) -> AllocResult<Self> {
         let refused = AllocError::OutOfMemory { requested: settings.nursery, available: 0 };
-        let mut core = Collector::new(settings).ok_or_else(|| refused.clone())?;
-        let space = core.space.clone();
-        let (stack, len) = (core.stack.start().as_ptr(), core.stack.len());
+        let mut collector = Collector::new(settings).ok_or_else(|| refused.clone())?;
+        let space = collector.space.clone();
+        let (stack, len) = (collector.stack.start().as_ptr(), collector.stack.len());
         let mutator = Mutator {
             hp: Cell::new(ptr::null_mut()),
             hp_lim: AtomicPtr::new(ptr::null_mut()),
@@ -132,14 +132,14 @@ impl GeneralHeap {
             collector: Cell::new(ptr::null_mut()),
             wanted: AtomicU8::new(0),
         };
-        core.open_nursery(&mutator);
+        collector.open_nursery(&mutator);
         if mutator.room() == 0 {
             return Err(refused); // nothing could ever be made in it
         }
-        let roots = core.roots;
-        let core = NonNull::from(Box::leak(Box::new(core)));
-        mutator.collector.set(core.as_ptr());
-        Ok(Self { shared: Arc::new(Shared(mutator)), core, roots, bytes: HeapBytes::new(space) })
+        let roots = collector.roots;
+        let collector = NonNull::from(Box::leak(Box::new(collector)));
+        mutator.collector.set(collector.as_ptr());
+        Ok(Self { shared: Arc::new(Shared(mutator)), collector, roots, bytes: HeapBytes::new(space) })
     }
 
     #[inline(always)]
@@ -152,10 +152,10 @@ impl GeneralHeap {
         self.roots
     }
 
-    fn core(&self) -> &Collector {
+    fn collector(&self) -> &Collector {
         // SAFETY: it lives as long as the heap. Whoever changes it does so for the time of a call that none of the
         // users of this reference makes meanwhile.
-        unsafe { self.core.as_ref() }
+        unsafe { self.collector.as_ref() }
     }
 
     /// # Panics
@@ -175,7 +175,7 @@ impl GeneralHeap {
     }
 
     fn refused(&self, bytes: usize) -> AllocError {
-        let space = &self.core().space;
+        let space = &self.collector().space;
         AllocError::OutOfMemory { requested: bytes, available: space.available() * crate::runs::SLICE }
     }
 
@@ -557,7 +557,7 @@ impl GeneralHeap {
     /// Collects. This cannot fail: what it may need is held beforehand.
     pub fn collect(&mut self, kind: Collection) {
         // SAFETY: `&mut self`: nobody has references into the heap, or uses the collector.
-        unsafe { (*self.core.as_ptr()).collect(self.mutator(), kind) };
+        unsafe { (*self.collector.as_ptr()).collect(self.mutator(), kind) };
     }
 
     /// What asks this heap to collect, from any thread.
@@ -577,8 +577,8 @@ impl GeneralHeap {
     /// Gives back to the system all memory that is not in use. Returns the bytes. Free memory that was not needed from
     /// one full collection to the next is given back anyway.
     pub fn trim(&mut self) -> usize {
-        // SAFETY: `&mut self`: nobody uses the core.
-        self.bytes.trim() + unsafe { (*self.core.as_ptr()).trim() }
+        // SAFETY: `&mut self`: nobody uses the collector.
+        self.bytes.trim() + unsafe { (*self.collector.as_ptr()).trim() }
     }
 
     /// The heap for compiled code. All of it is unsafe to use.
@@ -601,15 +601,15 @@ impl GeneralHeap {
     /// What the collector did so far.
     #[must_use]
     pub fn gc_stats(&self) -> GcStats {
-        let core = self.core();
-        GcStats { bytes_allocated: core.bytes_allocated(self.mutator()), ..core.stats }
+        let collector = self.collector();
+        GcStats { bytes_allocated: collector.bytes_allocated(self.mutator()), ..collector.stats }
     }
 
     /// What the heap has now, and what its collector did so far, as a text in the manner of GHC's `-s`.
     #[must_use]
     pub fn report(&self) -> GcReport {
-        let core = self.core();
-        GcReport::new(self.gc_stats(), core, self.mutator(), self.bytes.stats())
+        let collector = self.collector();
+        GcReport::new(self.gc_stats(), collector, self.mutator(), self.bytes.stats())
     }
 
     /// Owned roots.
@@ -624,7 +624,7 @@ impl GeneralHeap {
     /// # Errors
     /// What is wrong, if anything is: then the collector has an error, or unsafe code has.
     pub fn verify(&self) -> Result<Verified, Corruption> {
-        self.core().verify(self.mutator())
+        self.collector().verify(self.mutator())
     }
 }
 
@@ -637,7 +637,7 @@ impl Default for GeneralHeap {
 impl Drop for GeneralHeap {
     fn drop(&mut self) {
         // SAFETY: leaked when the heap was made; nobody uses it after this.
-        drop(unsafe { Box::from_raw(self.core.as_ptr()) });
+        drop(unsafe { Box::from_raw(self.collector.as_ptr()) });
     }
 }
 

@@ -176,7 +176,7 @@ impl Mutator {
     #[cold]
     #[inline(never)]
     unsafe fn alloc_slow(&self, words: usize) -> Option<NonNull<Header>> {
-        // SAFETY: the caller's promise: nobody else uses the core while this runs.
+        // SAFETY: the caller's promise: nobody else uses the collector while this runs.
         let collector = unsafe { &mut *self.collector.get() };
         // SAFETY: the caller's promise.
         unsafe {
@@ -335,7 +335,7 @@ impl Mutator {
     #[cold]
     #[inline(never)]
     unsafe fn remember(&self, object: *mut Header, card: usize, address: usize) {
-        // SAFETY: as in `alloc_slow`; the barrier is called by nobody who has the core.
+        // SAFETY: as in `alloc_slow`; the barrier is called by nobody who has the collector.
         unsafe {
             if super::faults::strikes(super::faults::Fault::SkipsBarrier) {
                 return;

@@ -40,17 +40,17 @@ pub struct GcReport {
 }
 
 impl GcReport {
-    pub(super) fn new(gc: GcStats, core: &Collector, mutator: &Mutator, bytes: AllocStats) -> Self {
+    pub(super) fn new(gc: GcStats, collector: &Collector, mutator: &Mutator, bytes: AllocStats) -> Self {
         Self {
             gc,
             bytes,
-            nursery: core.nursery.1 * SLICE,
-            nursery_used: core.young_words(mutator) * super::info::WORD,
-            old: core.old.blocks.len() * BLOCK * SLICE,
-            large: core.large.slices * SLICE,
-            in_use: core.space.in_use() * SLICE,
-            reserve: core.space.spare.get() * SLICE,
-            limit: core.space.limit() * SLICE,
+            nursery: collector.nursery.1 * SLICE,
+            nursery_used: collector.young_words(mutator) * super::info::WORD,
+            old: collector.old.blocks.len() * BLOCK * SLICE,
+            large: collector.large.slices * SLICE,
+            in_use: collector.space.in_use() * SLICE,
+            reserve: collector.space.spare.get() * SLICE,
+            limit: collector.space.limit() * SLICE,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Collector {
         let mut whole: Vec<usize> =
             entries.filter(|entry| entry.card == WHOLE).map(|entry| entry.object.addr()).collect();
         whole.sort_unstable();
-        let look = Look { core: self, mutator, starts, whole };
+        let look = Look { collector: self, mutator, starts, whole };
         let mut verified = Verified { objects: objects.len(), ..Verified::default() };
         let mut logged = Vec::new();
         for found in &objects {
@@ -322,7 +322,7 @@ impl Collector {
 
 /// What pointers may lead to.
 struct Look<'c> {
-    core: &'c Collector,
+    collector: &'c Collector,
     mutator: &'c Mutator,
     starts: Bits,
     /// Where the objects are that are remembered with all their pointers.
@@ -331,13 +331,13 @@ struct Look<'c> {
 
 impl Look<'_> {
     fn is_young(&self, address: usize) -> bool {
-        let start = self.core.young().addr();
-        address.wrapping_sub(start) < self.core.nursery.1 * SLICE
+        let start = self.collector.young().addr();
+        address.wrapping_sub(start) < self.collector.nursery.1 * SLICE
     }
 
     /// Whether an object of this heap starts there.
     fn is_object(&self, object: *mut Header) -> bool {
-        self.core.space.slice_of(object.addr()).is_some() && self.starts.has(object.addr())
+        self.collector.space.slice_of(object.addr()).is_some() && self.starts.has(object.addr())
     }
 
     /// Checks an object's pointers. Returns how many of them lead from old to young.
@@ -359,7 +359,7 @@ impl Look<'_> {
                         Kind::Pointers => {
                             is_logged(logged_at(object, card_of(slot.addr())))
                                 || self.whole.binary_search(&object.addr()).is_ok()
-                                || self.core.remembered.overflowed && is_logged(object.addr())
+                                || self.collector.remembered.overflowed && is_logged(object.addr())
                         }
                         _ => is_logged(object.addr()),
                     };
