@@ -131,6 +131,7 @@ gc_object! {
     }
 }
 
+const NURSERY: usize = 4 << 20;
 /// What an insertion may need: there are at most 48 levels in a tree of a million, and a level has at most three new nodes.
 const ROOM: usize = 3 * 48 * Entry::BYTES;
 
@@ -161,7 +162,7 @@ impl<'h> Maps for Reserved<'h> {
 
 /// Ours, without unsafe code: an insertion is made in a reservation.
 pub fn ours(count: u64) -> u64 {
-    let mut heap = GeneralHeap::new();
+    let mut heap = GeneralHeap::builder().nursery(NURSERY).build();
     let mut map = None;
     for (key, value) in entries(count) {
         let mut space = heap.reserve(ROOM);

@@ -2,7 +2,7 @@
 //!
 //! Programs are measured whole, in CPU time and with their memory at its peak (which is not below the 6 MiB of what
 //! starts them): see `collectors.rs`. Those in OCaml and Haskell are compiled here, where there is a compiler, and get a
-//! nursery of 4 MiB, as ours do in trees and pairs.
+//! nursery of 4 MiB, as ours do.
 //!
 //! Rows that compare the General Heap with what it would be without a collector are in this process. They are in CPU time
 //! too.
