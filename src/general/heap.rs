@@ -1,4 +1,4 @@
-//! [`GeneralHeap`]: the heap as its users see it, and [`Reserved`], a piece of its nursery in which nothing collects.
+//! [`GeneralHeap`]: the heap as its users see it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -20,8 +20,10 @@ use super::old::LARGE;
 use super::raw::Raw;
 use super::remember::{CARD, card_of};
 use super::report::GcReport;
+use super::reserved::Reserved;
 use super::root::Root;
 use super::roots::RootTable;
+use super::safepoint::Safepoint;
 use super::statistics::{Collection, GcStats};
 use super::verify::{Corruption, Verified};
 use crate::align::{Align, KnownAlign};
@@ -231,7 +233,7 @@ impl GeneralHeap {
     /// # Safety
     /// A new object of that type.
     #[inline(always)]
-    unsafe fn remember_large<T: Object>(&self, object: NonNull<Header>) {
+    pub(super) unsafe fn remember_large<T: Object>(&self, object: NonNull<Header>) {
         if T::INFO.size as usize >= LARGE {
             // SAFETY: the caller's promise.
             unsafe { self.mutator().barrier(object.as_ptr()) };
@@ -474,7 +476,11 @@ impl GeneralHeap {
 
     /// # Safety
     /// As for `array`.
-    unsafe fn pointers<'h, T: Managed>(&self, len: usize, may_collect: bool) -> AllocResult<Gc<'h, PtrArray<T>>> {
+    pub(super) unsafe fn pointers<'h, T: Managed>(
+        &self,
+        len: usize,
+        may_collect: bool,
+    ) -> AllocResult<Gc<'h, PtrArray<T>>> {
         // SAFETY: the caller's promise; zeros are pointers to nothing.
         unsafe { self.array(PtrArray::<T>::INFO, len, may_collect, true).map(|array| Gc::new(array)) }
     }
@@ -493,7 +499,7 @@ impl GeneralHeap {
 
     /// # Safety
     /// As for `array`.
-    unsafe fn data<'h, T: Copy + 'static, A: KnownAlign>(
+    pub(super) unsafe fn data<'h, T: Copy + 'static, A: KnownAlign>(
         &self,
         data: &[T],
         may_collect: bool,
@@ -549,7 +555,7 @@ impl GeneralHeap {
     pub fn try_reserve(&mut self, bytes: usize) -> AllocResult<Reserved<'_>> {
         // SAFETY: `&mut self`: nobody has references into the heap.
         if unsafe { self.mutator().reserve(bytes.div_ceil(WORD)) } {
-            return Ok(Reserved { heap: self });
+            return Ok(Reserved::new(self));
         }
         Err(AllocError::OutOfMemory { requested: bytes, available: self.mutator().room() * WORD })
     }
@@ -563,7 +569,7 @@ impl GeneralHeap {
     /// What asks this heap to collect, from any thread.
     #[must_use]
     pub fn safepoint_handle(&self) -> Safepoint {
-        Safepoint { shared: self.shared.clone() }
+        Safepoint::new(self.shared.clone())
     }
 
     /// Collects, if a [`Safepoint`] has asked for it. For loops that do not allocate; what allocates looks by itself.
@@ -652,146 +658,6 @@ impl fmt::Debug for GeneralHeap {
 #[track_caller]
 fn wrong_heap() -> ! {
     panic!("an object of another heap")
-}
-
-/// A piece of the nursery in which objects are made without collecting: from [`GeneralHeap::reserve`].
-///
-/// While it is there, nothing of its heap moves. So pointers are given, and taken, as plain [`Gc`]s, with the lifetime
-/// of the reservation.
-pub struct Reserved<'h> {
-    heap: &'h GeneralHeap,
-}
-
-impl<'h> Reserved<'h> {
-    /// The heap: to read from, to change objects of, and to make roots in.
-    #[inline(always)]
-    #[must_use]
-    pub fn heap(&self) -> &'h GeneralHeap {
-        self.heap
-    }
-
-    /// How many more bytes of objects can be made: at least what is left of what was reserved.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        self.heap.mutator().room() * WORD
-    }
-
-    /// Makes an object. Never collects.
-    ///
-    /// # Panics
-    /// If what was reserved is used up, or `init` has an object of another heap.
-    #[inline(always)]
-    #[must_use]
-    #[track_caller]
-    pub fn new_gc<T: Object>(&self, init: T::Init<Live<'h>>) -> Gc<'h, T> {
-        match self.alloc_checked::<T>(init) {
-            Some(object) => object,
-            None => crate::error::refuse(&self.used_up(T::BYTES)),
-        }
-    }
-
-    /// As [`new_gc`](Self::new_gc).
-    ///
-    /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up.
-    ///
-    /// # Panics
-    /// If `init` has an object of another heap.
-    #[inline(always)]
-    pub fn try_new_gc<T: Object>(&self, init: T::Init<Live<'h>>) -> AllocResult<Gc<'h, T>> {
-        self.alloc_checked::<T>(init).ok_or_else(|| self.used_up(T::BYTES))
-    }
-
-    #[inline(always)]
-    #[track_caller]
-    fn alloc_checked<T: Object>(&self, init: T::Init<Live<'h>>) -> Option<Gc<'h, T>> {
-        T::check(&init, self.heap);
-        // SAFETY: the object is initialised at once, and nothing moves for `'h`.
-        unsafe {
-            let object = self.heap.mutator().alloc_reserved(T::INFO)?;
-            T::write::<Live<'h>>(object, init);
-            self.heap.remember_large::<T>(object);
-            Some(Gc::new(object))
-        }
-    }
-
-    fn used_up(&self, bytes: usize) -> AllocError {
-        AllocError::OutOfMemory { requested: bytes, available: self.room() }
-    }
-
-    /// An array of `len` pointers to nothing. Never collects.
-    ///
-    /// # Panics
-    /// If what was reserved is used up.
-    #[must_use]
-    #[track_caller]
-    pub fn new_pointers<T: Managed>(&self, len: usize) -> Gc<'h, PtrArray<T>> {
-        or_panic(self.try_new_pointers(len))
-    }
-
-    /// An array with the contents of a slice. Never collects.
-    ///
-    /// # Panics
-    /// If what was reserved is used up.
-    #[must_use]
-    #[track_caller]
-    pub fn new_data<T: Copy + 'static, A: KnownAlign>(&self, data: &[T]) -> Gc<'h, Array<T, A>> {
-        const { _ = Array::<T, A>::ALIGN };
-        or_panic(self.try_new_data(data))
-    }
-
-    /// An array of `len` pointers to nothing. Never collects.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up, [`Overflow`](AllocError::Overflow) if
-    /// no address space has room for it.
-    pub fn try_new_pointers<T: Managed>(&self, len: usize) -> AllocResult<Gc<'h, PtrArray<T>>> {
-        // SAFETY: it does not collect, and nothing moves for `'h`.
-        unsafe { self.heap.pointers(len, false) }
-    }
-
-    /// An array with the contents of a slice. Never collects.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`](AllocError::OutOfMemory) if what was reserved is used up.
-    pub fn try_new_data<T: Copy + 'static, A: KnownAlign>(&self, data: &[T]) -> AllocResult<Gc<'h, Array<T, A>>> {
-        const { _ = Array::<T, A>::ALIGN };
-        // SAFETY: as above.
-        unsafe { self.heap.data(data, false) }
-    }
-}
-
-/// Asks a heap to collect at its next safepoint, from any thread: an allocation, or [`GeneralHeap::safepoint`]. May
-/// outlive the heap.
-///
-/// ```
-/// use bhc_rts_alloc::GeneralHeap;
-/// use bhc_rts_alloc::general::Collection;
-///
-/// let mut heap = GeneralHeap::new();
-/// let safepoint = heap.safepoint_handle();
-/// std::thread::spawn(move || safepoint.request(Collection::Full)).join().unwrap();
-/// heap.safepoint();
-/// assert_eq!(heap.gc_stats().full_collections, 1);
-/// ```
-#[derive(Clone)]
-pub struct Safepoint {
-    shared: Arc<Shared>,
-}
-
-static_assertions::assert_impl_all!(Safepoint: Send, Sync);
-
-impl Safepoint {
-    /// Asks for a collection. Several requests before it are one; a full one is stronger.
-    pub fn request(&self, kind: Collection) {
-        self.shared.request(kind);
-    }
-}
-
-impl fmt::Debug for Safepoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Safepoint").finish_non_exhaustive()
-    }
 }
 
 // SAFETY: each method is that of the heap's raw bytes, which keep the contract, are not moved or ended by anything that

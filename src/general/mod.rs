@@ -18,6 +18,8 @@
 //! | `raw` | the heap for compiled code |
 //! | `object`, `root`, `array` | typed objects, pointers and roots |
 //! | `bytes` | raw bytes, a region |
+//! | `reserved` | a piece of the nursery in which nothing collects |
+//! | `safepoint` | what asks a heap to collect, from any thread |
 //! | `report`, `builder`, `heap` | what users see |
 
 mod array;
@@ -34,8 +36,10 @@ mod old;
 pub mod raw;
 mod remember;
 mod report;
+mod reserved;
 mod root;
 mod roots;
+mod safepoint;
 mod space;
 mod statistics;
 #[cfg(test)]
@@ -46,12 +50,14 @@ pub use array::{Array, Bytes, PtrArray};
 pub use builder::GeneralHeapBuilder;
 pub use bytes::HeapBytes;
 pub use collector::Stress;
-pub use heap::{GeneralHeap, Reserved, Safepoint};
+pub use heap::GeneralHeap;
 pub use info::{Header, Info, Kind};
 #[doc(hidden)]
 pub use object::private as __private;
 pub use object::{Field, FieldOf, Gc, Live, Managed, Object, Pointers, Rooted};
 pub use report::GcReport;
+pub use reserved::Reserved;
 pub use root::Root;
+pub use safepoint::Safepoint;
 pub use statistics::{Collection, GcStats, PauseHistogram};
 pub use verify::{Corruption, Verified};
