@@ -66,6 +66,8 @@ extern crate std;
 mod align;
 mod arena;
 mod buffer;
+#[cfg(all(feature = "capi", target_has_atomic = "64"))]
+pub mod capi;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod class;
 mod error;
@@ -76,11 +78,15 @@ pub mod os;
 mod pinned;
 mod region;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod rts;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod runs;
 mod stats;
 #[cfg(feature = "alloc")]
 mod sync;
 mod system;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod units;
 
 pub use align::{
     Align, AlignSpec, AlignVisitor, Alignment, AtLeast, CACHE_LINE, CacheLineAlign, ChosenFor, DefaultAlign,
@@ -107,6 +113,8 @@ pub use pinned::{
     PinnedHeapBuilder, PinnedUsage, Segment, SegmentObserver,
 };
 pub use region::{MemoryRegion, Promises, RegionKind, TypedRegion};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use rts::{ByRegion, Capability, CapabilityStats, Config, KnownRegion, Parts, RuntimeBuffer};
 pub use stats::AllocStats;
 pub use system::{System, alloc_aligned, free_aligned};
 

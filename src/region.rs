@@ -12,6 +12,7 @@ static_assertions::assert_impl_all!(RegionKind: Copy, Eq, Send, Sync);
 
 /// Which kind of region serves a request: what a runtime chooses by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum RegionKind {
     /// The process allocator.

@@ -19,6 +19,7 @@
 /// assert_eq!((stats.allocation_count, stats.deallocation_count), (2, 1));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AllocStats {
     /// Bytes allocated over the lifetime.
     pub total_allocated: usize,

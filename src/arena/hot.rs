@@ -149,6 +149,20 @@ impl HotArena {
 }
 
 impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
+    /// Where the cursor, the limit, the count and the balance of its own frame are, in bytes: for code that allocates
+    /// without being Rust.
+    #[cfg(feature = "capi")]
+    pub(crate) const OFFSETS: [usize; 4] = {
+        use core::mem::offset_of;
+        let frame = offset_of!(Self, base) + offset_of!(Base, frame);
+        [
+            frame + offset_of!(Frame<true>, cursor),
+            frame + offset_of!(Frame<true>, limit),
+            frame + offset_of!(Frame<true>, count),
+            frame + offset_of!(Frame<true>, balance),
+        ]
+    };
+
     const BACKING: &'static Backing = &Backing { obtain: obtain::<A, R>, give_back: give_back::<A, R> };
 
     /// Without a chunk.

@@ -88,6 +88,24 @@ impl<T, R: MemoryRegion> SimdBuffer<T, Alignment, R> {
     }
 }
 
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+impl<T, A: AlignSpec, R: MemoryRegion> SimdBuffer<T, A, R> {
+    /// The same buffer with its region as another value, if `map` has one; else as it was.
+    ///
+    /// # Safety
+    /// `map` answers the same region that it is given, as another type or the same. It does not unwind.
+    pub(crate) unsafe fn try_map_region<Q: MemoryRegion>(
+        self,
+        map: impl FnOnce(R) -> Result<Q, R>,
+    ) -> Result<SimdBuffer<T, A, Q>, Self> {
+        let (ptr, len, bytes, spec, region) = self.into_parts();
+        match map(region) {
+            Ok(region) => Ok(SimdBuffer { ptr, len, bytes, spec, region, _owns: PhantomData }),
+            Err(region) => Err(Self { ptr, len, bytes, spec, region, _owns: PhantomData }),
+        }
+    }
+}
+
 /// A [`SimdBuffer`] taken apart, with all that is needed to free its block: what
 /// [`into_raw_parts`](SimdBuffer::into_raw_parts) gives.
 ///

@@ -176,7 +176,8 @@ impl GeneralHeap {
         self.mutator().owns(address.addr())
     }
 
-    fn refused(&self, bytes: usize) -> AllocError {
+    /// That so many bytes are not there.
+    pub(crate) fn refused(&self, bytes: usize) -> AllocError {
         let space = &self.collector().space;
         AllocError::OutOfMemory { requested: bytes, available: space.available() * crate::runs::SLICE }
     }
@@ -383,9 +384,6 @@ impl GeneralHeap {
         // SAFETY: as in `set_element`, for each of them. Whether an element is really old or young is not asked: the
         // card is.
         unsafe {
-            if count == 0 {
-                return;
-            }
             let first = word(to.word(), 2 + at).addr();
             for card in (card_of(first)..first + count * WORD).step_by(CARD) {
                 self.mutator().card_barrier(to.word(), card);

@@ -53,6 +53,17 @@ pub enum Kind {
     Indirection,
 }
 
+#[cfg(feature = "capi")]
+const FIXED: u8 = Kind::Fixed as u8;
+#[cfg(feature = "capi")]
+const BITMAP: u8 = Kind::Bitmap as u8;
+#[cfg(feature = "capi")]
+const POINTERS: u8 = Kind::Pointers as u8;
+#[cfg(feature = "capi")]
+const DATA: u8 = Kind::Data as u8;
+#[cfg(feature = "capi")]
+const THUNK: u8 = Kind::Thunk as u8;
+
 /// What the collector knows of an object: its shape, as constant data. Usually a `static`.
 ///
 /// Shapes are in words of eight bytes (of four on 32-bit targets), the header word not counted.
@@ -65,26 +76,26 @@ pub enum Kind {
 #[repr(C, align(16))]
 pub struct Info {
     /// The words of an object, its header included; 0 if it takes more than this to know.
-    pub(super) size: u32,
+    pub(crate) size: u32,
     /// The pointers, which are the first words of the payload; [`ELSEWHERE`] if they are not.
-    pub(super) pointers: u32,
-    pub(super) kind: Kind,
+    pub(crate) pointers: u32,
+    pub(crate) kind: Kind,
     /// `Data`: the payload's alignment, as a power of two.
-    align_log2: u8,
-    magic: u16,
+    pub(crate) align_log2: u8,
+    pub(crate) magic: u16,
     /// `Data`: the bytes of an element.
-    element: u32,
+    pub(crate) element: u32,
     /// `Bitmap`: a bit for each word of the payload, from the lowest.
-    bitmap: *const u64,
-    name: *const u8,
-    name_len: usize,
+    pub(crate) bitmap: *const u64,
+    pub(crate) name: *const u8,
+    pub(crate) name_len: usize,
 }
 
 /// For [`Info::pointers`]: the pointers are not simply the first words.
-pub(super) const ELSEWHERE: u32 = u32::MAX;
+pub(crate) const ELSEWHERE: u32 = u32::MAX;
 
 /// In every `Info`, so that the verifier can tell one from something else.
-const MAGIC: u16 = 0xB4C1;
+pub(crate) const MAGIC: u16 = 0xB4C1;
 
 // SAFETY: constant data; the pointers are to `'static` data that is never written.
 unsafe impl Sync for Info {}
@@ -192,17 +203,50 @@ impl Info {
         Self { kind: Kind::Thunk, ..Self::fixed(name, pointers, data) }
     }
 
+    /// A descriptor that foreign code made, if it can be one; else what is wrong with it.
+    ///
+    /// # Safety
+    /// Aligned memory of that size that is never written again, and its pointers lead to what it says.
+    #[cfg(feature = "capi")]
+    pub(crate) unsafe fn of_foreign(info: *const Self) -> Result<&'static Self, &'static str> {
+        // SAFETY: the caller's promise. As long as it is not known that `kind` is one there is no reference.
+        unsafe {
+            if (*info).magic != MAGIC {
+                return Err("the object's descriptor was not made by one of the macros `BHC_INFO_*`");
+            }
+            let kind = (&raw const (*info).kind).cast::<u8>().read();
+            let (size, pointers) = ((*info).size, (*info).pointers);
+            let is_one = match kind {
+                FIXED | THUNK => size >= 2 && pointers < size,
+                BITMAP => size >= 2 && pointers == ELSEWHERE && !(*info).bitmap.is_null(),
+                POINTERS => size == 0 && pointers == ELSEWHERE,
+                DATA => {
+                    let aligns = WORD.trailing_zeros()..=MAX_ALIGN.trailing_zeros();
+                    size == 0 && pointers == 0 && (*info).element > 0 && aligns.contains(&(*info).align_log2.into())
+                }
+                _ => false,
+            };
+            match is_one && !(*info).name.is_null() {
+                true => Ok(&*info),
+                false => Err("the object's descriptor contradicts itself"),
+            }
+        }
+    }
+
     /// What the objects are.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What they are called in reports.
+    /// What they are called in reports. One that was made by C may not be text, and is called `?` then.
     #[must_use]
     pub const fn name(&self) -> &'static str {
-        // SAFETY: the parts of the `&'static str` that it was made of.
-        unsafe { core::str::from_utf8_unchecked(core::slice::from_raw_parts(self.name, self.name_len)) }
+        // SAFETY: the parts of the `&'static str` that it was made of, or of a literal in C.
+        match core::str::from_utf8(unsafe { core::slice::from_raw_parts(self.name, self.name_len) }) {
+            Ok(name) => name,
+            Err(_) => "?",
+        }
     }
 
     /// The alignment of the payload's elements, in bytes.
@@ -218,7 +262,7 @@ impl Info {
 
     /// The words of an array of `len` elements: header, length and elements. `None` if no address space has them.
     #[inline]
-    pub(super) const fn array_words(&self, len: usize) -> Option<usize> {
+    pub(crate) const fn array_words(&self, len: usize) -> Option<usize> {
         let bytes = match self.kind {
             Kind::Pointers => len.checked_mul(WORD),
             _ => len.checked_mul(self.element as usize),

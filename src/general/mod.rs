@@ -61,3 +61,9 @@ pub use root::Root;
 pub use safepoint::Safepoint;
 pub use statistics::{Collection, GcStats, PauseHistogram};
 pub use verify::{Corruption, Verified};
+
+/// For the C ABI.
+#[cfg(feature = "capi")]
+pub(crate) use info::{ELSEWHERE as INFO_ELSEWHERE, MAGIC as INFO_MAGIC};
+#[cfg(feature = "capi")]
+pub(crate) use old::LARGE as LARGE_WORDS;

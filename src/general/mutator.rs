@@ -42,11 +42,11 @@ pub struct Mutator {
 
 // What generated code relies on.
 const _: () = {
-    assert!(offset_of!(Mutator, hp) == 0);
-    assert!(offset_of!(Mutator, hp_lim) == WORD);
-    assert!(offset_of!(Mutator, stack_top) == 2 * WORD);
-    assert!(offset_of!(Mutator, stack_lim) == 3 * WORD);
-    assert!(offset_of!(Mutator, log_bias) == 4 * WORD);
+    let mut index = 0;
+    while index < Mutator::OFFSETS.len() {
+        assert!(Mutator::OFFSETS[index] == index * WORD);
+        index += 1;
+    }
 };
 
 /// A mutator, and the one part of it that other threads may use: a request to collect.
@@ -74,6 +74,15 @@ const fn code(kind: Collection) -> u8 {
 }
 
 impl Mutator {
+    /// Where `hp`, `hp_lim`, `stack_top`, `stack_lim` and `log_bias` are, in bytes.
+    pub(crate) const OFFSETS: [usize; 5] = [
+        offset_of!(Mutator, hp),
+        offset_of!(Mutator, hp_lim),
+        offset_of!(Mutator, stack_top),
+        offset_of!(Mutator, stack_lim),
+        offset_of!(Mutator, log_bias),
+    ];
+
     /// Lets the fast path run to the end of the nursery; or nowhere, if it is to come by at once.
     pub(super) fn arm(&self, always_slow: bool) {
         // In this order, while a request is in the other: either it is seen here, or it is last to write the limit.

@@ -27,7 +27,7 @@ pub(super) const BLOCK: usize = 16;
 pub(super) const BLOCK_WORDS: usize = BLOCK * SLICE / WORD;
 
 /// Objects of so many words, or more, are large.
-pub(super) const LARGE: usize = SLICE / WORD;
+pub(crate) const LARGE: usize = SLICE / WORD;
 
 /// The blocks that copies of `words` words fit in, whatever their sizes.
 pub(super) fn blocks_for(words: usize) -> usize {

@@ -91,6 +91,16 @@ impl<'h> Raw<'h> {
         self.mutator
     }
 
+    /// The heap again, of which compiled code has only what [`mutator`](Self::mutator) gave.
+    ///
+    /// # Safety
+    /// The heap lives for `'h`, this is its thread, and nothing else of the heap is used while this is.
+    #[must_use]
+    pub unsafe fn from_mutator(mutator: *const Mutator) -> Self {
+        // SAFETY: the caller's promise.
+        Self::new(unsafe { &*mutator })
+    }
+
     /// An object of a shape that is in its `Info` (any but an array), its payload uninitialised. `None` if there is no
     /// memory. May collect.
     ///
@@ -118,6 +128,15 @@ impl<'h> Raw<'h> {
     pub unsafe fn alloc_array(self, info: &'static Info, len: usize) -> Option<NonNull<Header>> {
         // SAFETY: the caller's promise.
         unsafe { self.mutator.alloc_array(info, len, true, false) }
+    }
+
+    /// An array of `len` elements, all bytes zero: pointers to nothing. `None` if there is no memory. May collect.
+    ///
+    /// # Safety
+    /// Roots are as the [module](self) says; `info` is of arrays.
+    pub unsafe fn alloc_array_zeroed(self, info: &'static Info, len: usize) -> Option<NonNull<Header>> {
+        // SAFETY: the caller's promise.
+        unsafe { self.mutator.alloc_array(info, len, true, true) }
     }
 
     /// As [`alloc_array`](Self::alloc_array), out of what was [reserved](Self::reserve): never collects. `None` if it
@@ -187,13 +206,27 @@ impl<'h> Raw<'h> {
     /// Null, or an object that lives, with any tag; until it is popped.
     #[inline(always)]
     pub unsafe fn push(self, object: *mut Header) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.try_push(object) } {
+            stack_overflow();
+        }
+    }
+
+    /// As [`push`](Self::push); `false` if the shadow stack is full, which is as before then.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn try_push(self, object: *mut Header) -> bool {
         let top = self.mutator.stack_top.get();
         if top == self.mutator.stack_lim.get() {
-            stack_overflow();
+            return false;
         }
         // SAFETY: below the end of the stack.
         unsafe { top.write(object) };
         self.mutator.stack_top.set(top.wrapping_add(1));
+        true
     }
 
     /// Pops what was pushed last, as it is now.
@@ -258,6 +291,16 @@ impl<'h> Raw<'h> {
             self.mutator.barrier(object);
             self.word(object, index).write(value);
         }
+    }
+
+    /// The write barrier alone, to be called before a pointer is stored into an object that is no array.
+    ///
+    /// # Safety
+    /// An object of this heap, without a tag.
+    #[inline]
+    pub unsafe fn barrier(self, object: *mut Header) {
+        // SAFETY: the caller's promise.
+        unsafe { self.mutator.barrier(object) };
     }
 
     /// Stores a pointer into element `index` of an array of pointers: with the write barrier. Never collects.

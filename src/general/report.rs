@@ -5,9 +5,10 @@ use core::fmt;
 use super::collector::Collector;
 use super::mutator::Mutator;
 use super::old::BLOCK;
-use super::statistics::{Bytes, GcStats, PauseHistogram, Time};
+use super::statistics::{GcStats, PauseHistogram};
 use crate::runs::SLICE;
 use crate::stats::AllocStats;
+use crate::units::{Bytes, Time};
 
 /// What a heap has now, and what its collector did so far. Its `Display` is some lines of text.
 ///
@@ -17,6 +18,7 @@ use crate::stats::AllocStats;
 /// assert!(text.contains("minor collections") && text.contains("full collections"), "{text}");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GcReport {
     /// What the collector did.

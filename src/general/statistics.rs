@@ -1,7 +1,5 @@
 //! What a heap counts: [`GcStats`], with a histogram of its pauses.
 
-use core::fmt;
-
 /// Which collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Collection {
@@ -22,6 +20,30 @@ pub struct PauseHistogram {
 impl Default for PauseHistogram {
     fn default() -> Self {
         Self { counts: [0; Self::BUCKETS], total: 0, longest: 0 }
+    }
+}
+
+/// How many, the sum and the longest, and each power of two that occurs with how often: all in nanoseconds.
+#[cfg(feature = "serde")]
+impl serde::Serialize for PauseHistogram {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("PauseHistogram", 4)?;
+        fields.serialize_field("count", &self.count())?;
+        fields.serialize_field("total", &self.total)?;
+        fields.serialize_field("longest", &self.longest)?;
+        fields.serialize_field("buckets", &Buckets(self))?;
+        fields.end()
+    }
+}
+
+#[cfg(feature = "serde")]
+struct Buckets<'p>(&'p PauseHistogram);
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Buckets<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.buckets())
     }
 }
 
@@ -87,6 +109,7 @@ impl PauseHistogram {
 
 /// What a heap's collector did so far. All in bytes where it says bytes, headers and alignment included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct GcStats {
     /// Bytes of objects that were allocated, large ones included.
@@ -118,35 +141,4 @@ pub struct GcStats {
     pub minor_pauses: PauseHistogram,
     /// How long full collections took.
     pub full_pauses: PauseHistogram,
-}
-
-/// A size, as people read it.
-pub(super) struct Bytes(pub(super) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |value: f64, unit: &str| std::format!("{value:.1} {unit}");
-        let text = match self.0 {
-            bytes @ ..1024 => std::format!("{bytes} B"),
-            bytes @ ..1_048_576 => text(bytes as f64 / 1024.0, "KiB"),
-            bytes @ ..1_073_741_824 => text(bytes as f64 / 1_048_576.0, "MiB"),
-            bytes => text(bytes as f64 / 1_073_741_824.0, "GiB"),
-        };
-        f.pad(&text)
-    }
-}
-
-/// A time, as people read it.
-pub(super) struct Time(pub(super) u64);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self.0 {
-            ns @ ..10_000 => std::format!("{ns} ns"),
-            ns @ ..10_000_000 => std::format!("{:.1} us", ns as f64 / 1e3),
-            ns @ ..10_000_000_000 => std::format!("{:.1} ms", ns as f64 / 1e6),
-            ns => std::format!("{:.2} s", ns as f64 / 1e9),
-        };
-        f.pad(&text)
-    }
 }

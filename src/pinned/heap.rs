@@ -140,8 +140,15 @@ impl PinnedHeap {
     /// The pointer to a block as the heap gave it. A `Box` or a reference that the caller's pointer went through may have narrowed what
     /// it may be used for; regions are promised the pointer that they gave, global allocators and `Allocator`s are not.
     #[inline(always)]
-    pub(super) fn own(&self, block: NonNull<u8>) -> NonNull<u8> {
+    pub(crate) fn own(&self, block: NonNull<u8>) -> NonNull<u8> {
         self.base.with_addr(block.addr())
+    }
+
+    /// Whether an address is among those that the heap has reserved.
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn owns(&self, block: NonNull<u8>) -> bool {
+        self.engine().tables.offset_of(block.addr().get()).is_some()
     }
 
     #[inline(always)]
@@ -161,7 +168,7 @@ impl PinnedHeap {
 
     /// Allocates; `None` if that fails, which is counted.
     #[inline(always)]
-    pub(super) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+    pub(crate) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
         if let Some(class) = Class::of(layout)
             && let Some(cache) = thread::cache(self.key)
         {
@@ -211,7 +218,7 @@ impl PinnedHeap {
 
     /// Allocates zeros; `None` if that fails.
     #[inline]
-    pub(super) fn take_zeroed(&self, layout: Layout) -> Option<NonNull<u8>> {
+    pub(crate) fn take_zeroed(&self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() >= UNWRITTEN {
             return self.take_unwritten(layout);
         }
@@ -247,7 +254,7 @@ impl PinnedHeap {
     /// # Safety
     /// As for [`MemoryRegion::dealloc`].
     #[inline(always)]
-    pub(super) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
+    pub(crate) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
         if let Some(class) = Class::of(layout)
             && let Some(cache) = thread::cache(self.key)
         {
@@ -323,7 +330,7 @@ impl PinnedHeap {
 
     #[cold]
     #[inline(never)]
-    fn refusal(&self, layout: Layout) -> AllocError {
+    pub(crate) fn refusal(&self, layout: Layout) -> AllocError {
         if layout.align() > MAX_ALIGN {
             return AllocError::UnsupportedAlignment(layout.align());
         }

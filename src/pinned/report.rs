@@ -15,6 +15,7 @@ use crate::class::{CLASSES, Class, MAX_SPAN};
 
 /// What a [`PinnedHeap`](super::PinnedHeap) takes from the system, and for what. In bytes where it does not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct PinnedUsage {
     /// Addresses. They cost nothing.
