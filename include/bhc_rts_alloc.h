@@ -1,7 +1,32 @@
-/* bhc-rts-alloc: the memory of compiled Haskell programs, for C and C++.
- *
- * Made by cbindgen of src/capi; not to be changed by hand.
- */
+// The C ABI: what compiled programs link against. `include/bhc_rts_alloc.h` declares it, with inline fast paths.
+//
+// `cargo rustc --release --features capi --crate-type staticlib` (or `cdylib`) builds the library. For what the
+// functions do, see the types that they stand for; here is what holds for all of them.
+//
+// ---- Conventions
+// * A function that gives memory answers null if it fails, one that does something a `BhcStatus`. Why it failed is
+//   told by `bhc_last_error`, as a status, and by `bhc_last_error_message`, in words, until the calling thread's
+//   next failure. Success does not clear them.
+// * **Zero size**: an address that is aligned and not null, and no block; to free it does nothing.
+// * **Null** for a handle, a descriptor or a result's place: `BHC_STATUS_NULL_POINTER`. To free null does nothing.
+// * **Alignment** that is no power of two: `BHC_STATUS_UNSUPPORTED_ALIGNMENT`, as for one that the region cannot give.
+// * **Overflow**, a size that with its alignment does not fit the address space: `BHC_STATUS_OVERFLOW`.
+// * **Exhaustion**: `BHC_STATUS_OUT_OF_MEMORY`, or `BHC_STATUS_REGION_EXHAUSTED` where the region gives nothing at all.
+//   The region and all blocks are as before.
+// * **Wrong thread**: capabilities, with their arenas and mutators, belong to the thread that made them. Functions know
+//   the calling thread's by their addresses, and look at no other: another thread's, one that was destroyed, or any
+//   other pointer is `BHC_STATUS_WRONG_THREAD`. The Pinned Heap is every thread's.
+// * **Nothing unwinds**, and nothing ends the program, but for the Pinned Heap's proof that a block was freed twice, or
+//   is none. A panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
+// * What the header has inline checks nothing that it is given, and calls these functions where the fast path ends. With
+//   `BHC_CHECKED` defined it only calls them.
+//
+// ---- Roots
+// Whatever may collect (`bhc_alloc`, `bhc_alloc_array`, `bhc_gc_safe_point`, `bhc_gc_collect`) moves objects, and
+// updates the shadow stack, what the root callback shows, and static objects that are registered. A pointer anywhere
+// else is stale then. See `raw`.
+//
+// Made by cbindgen of src/capi; not to be changed by hand.
 
 #ifndef BHC_RTS_ALLOC_H
 #define BHC_RTS_ALLOC_H
@@ -11,13 +36,13 @@
 #include <stdint.h>
 
 /* What the compiler may rely on: memory that nobody else has, of the size and the alignment that the arguments with
- * these numbers say. */
+ * these numbers say. Objects are not such memory: the collector reads them, even if nothing points to them. */
 #if defined(__GNUC__)
 #define BHC_ALIGNED(n) __attribute__((aligned(n)))
 #define BHC_ALLOCATES(size, align) \
   __attribute__((malloc, alloc_size(size), alloc_align(align), warn_unused_result))
 #define BHC_REALLOCATES(size, align) __attribute__((alloc_size(size), alloc_align(align), warn_unused_result))
-#define BHC_MAKES_OBJECT __attribute__((malloc, assume_aligned(sizeof(void *)), warn_unused_result))
+#define BHC_MAKES_OBJECT __attribute__((assume_aligned(sizeof(void *)), warn_unused_result))
 #else
 #define BHC_ALIGNED(n)
 #define BHC_ALLOCATES(size, align)
@@ -363,7 +388,6 @@ BhcMutator *bhc_capability_mutator(BhcCapability *capability);
 BhcStatus bhc_gc_request(const BhcCapability *capability, int32_t collection);
 
 // Allocates `size` bytes, aligned to `align`, from the region (a `BhcRegion`) of the capability.
-//
 void *bhc_region_alloc(BhcCapability *capability, int32_t region, size_t size, size_t align) BHC_ALLOCATES(3, 4);
 
 // Gives a block back to the region (a `BhcRegion`) of the capability. To free null does nothing.
@@ -395,7 +419,6 @@ BhcStatus bhc_arena_mark(BhcArena *arena, BhcArenaMark *mark);
 BhcStatus bhc_arena_release(BhcArena *arena, const BhcArenaMark *mark);
 
 // Allocates `size` bytes, aligned to `align`, until the scope ends. `bhc_arena_alloc_inline` is faster.
-//
 void *bhc_arena_alloc(BhcArena *arena, size_t size, size_t align) BHC_ALLOCATES(2, 3);
 
 // How many bytes of the arena are in use, alignment included; 0 if that fails.
@@ -406,11 +429,9 @@ size_t bhc_arena_used(const BhcArena *arena);
 BhcStatus bhc_pinned_configure(size_t limit, size_t reserve);
 
 // Allocates `size` bytes, aligned to `align`, that never move. Any thread may free them.
-//
 void *bhc_pinned_alloc(size_t size, size_t align) BHC_ALLOCATES(1, 2);
 
 // As `bhc_pinned_alloc`, and every byte is zero. Large blocks are not written for that.
-//
 void *bhc_pinned_alloc_zeroed(size_t size, size_t align) BHC_ALLOCATES(1, 2);
 
 // Changes the size of a block, in place or by moving it; the alignment stays. The first `min(old_size, new_size)` bytes
@@ -419,7 +440,6 @@ void *bhc_pinned_alloc_zeroed(size_t size, size_t align) BHC_ALLOCATES(1, 2);
 //
 // Safety:
 // A live block that this heap gave with `old_size` and `align`; unless the answer is null it is not used afterwards.
-//
 void *bhc_pinned_realloc(void *block, size_t old_size, size_t align, size_t new_size) BHC_REALLOCATES(4, 3);
 
 // Gives a block back, with the size and the alignment that it was allocated with. To free null, or what came of size 0,
@@ -456,7 +476,6 @@ BhcStatus bhc_pinned_stats(BhcRegionStats *stats);
 // Safety:
 // Roots are as the module says. `info` is null or one that a macro `BHC_INFO_*` made, in constant data. All pointers of
 // the object are initialised before anything may collect again.
-//
 void *bhc_alloc(BhcMutator *mutator, const BhcInfo *info) BHC_MAKES_OBJECT;
 
 // Makes an array of `len` elements, all bytes zero, and answers a pointer to its header word; its length follows, then
@@ -464,7 +483,6 @@ void *bhc_alloc(BhcMutator *mutator, const BhcInfo *info) BHC_MAKES_OBJECT;
 //
 // Safety:
 // Roots are as the module says. `info` is null or one that a macro `BHC_INFO_*` made, in constant data.
-//
 void *bhc_alloc_array(BhcMutator *mutator, const BhcInfo *info, size_t len) BHC_MAKES_OBJECT;
 
 // Collects if that was asked for, by `bhc_gc_request`: for loops that do not allocate.

@@ -36,6 +36,8 @@
 //! | `runs`, `class` | runs of slices of 8 KiB, given out and joined again; the classes of smaller sizes: for both heaps | |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
 //! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
+//! | `rts` | one mutator's regions behind a run-time switch | `Capability`, `Config`, `Parts`, `ByRegion`, `KnownRegion`, `RuntimeBuffer`, `CapabilityStats` |
+//! | `capi` | the C ABI (feature `capi`), which `include/bhc_rts_alloc.h` declares | `bhc_*`, `Bhc*` |
 //!
 //! A file uses what stands above it in this table, never what stands below.
 //!
@@ -46,7 +48,8 @@
 //! * neither: pure `core`. Alignment, errors, statistics, the region contract, buffers over a caller's region, and the
 //!   arena over a caller's memory; nothing is allocated anywhere, and [`System`] answers every request with an error.
 //! * `allocator-api2`: `Allocator` (version 0.2, as hashbrown) for references to arenas, scopes and pinned heaps.
-//! * `serde`: `Serialize` and `Deserialize` for the buffers.
+//! * `capi`: the C ABI. `cargo rustc --release --features capi --crate-type staticlib` (or `cdylib`) builds the library.
+//! * `serde`: `Serialize` and `Deserialize` for the buffers; statistics as data.
 //! * `checked`: the fault-injection hook [`os::fault`](os); misuse of [`AllocStats`] panics in release builds too.
 //!
 //! # What is tested where

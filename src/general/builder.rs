@@ -2,6 +2,7 @@
 
 use super::collector::{Settings, Stress};
 use super::heap::GeneralHeap;
+use super::space::Reserve;
 use crate::error::{AllocResult, or_panic};
 use crate::os::range::Source;
 
@@ -32,7 +33,7 @@ impl GeneralHeapBuilder {
     pub(super) const fn new() -> Self {
         Self(Settings {
             nursery: 1 << 20,
-            reserve: 0,
+            reserve: Reserve { wanted: 0, least: 0 },
             limit: usize::MAX,
             huge_pages: true,
             shadow_stack: 64 << 20,
@@ -55,9 +56,9 @@ impl GeneralHeapBuilder {
     }
 
     /// How much memory the heap can ever have: addresses, which cost nothing, are reserved for it at once; 64 GiB by
-    /// default, of which a process has room for about 1800 heaps. Rounded up to 4 MiB.
+    /// default, of which a process has room for about 1800 heaps; less, down to 64 MiB, where the system does not grant that. Rounded up to 4 MiB.
     pub fn reserve(mut self, bytes: usize) -> Self {
-        self.0.reserve = bytes;
+        self.0.reserve = Reserve { wanted: bytes, least: bytes };
         self
     }
 
@@ -143,8 +144,9 @@ impl GeneralHeapBuilder {
     /// [`OutOfMemory`](crate::AllocError::OutOfMemory) if there is no address space, or memory, for it.
     pub fn try_build(self) -> AllocResult<GeneralHeap> {
         let mut settings = self.0;
-        if settings.reserve == 0 {
-            settings.reserve = usize::try_from(usual_reserve(settings.source)).unwrap_or(128 << 20);
+        if settings.reserve.wanted == 0 {
+            let wanted = usize::try_from(usual_reserve(settings.source)).unwrap_or(128 << 20);
+            settings.reserve = Reserve { wanted, least: 64 << 20 };
         }
         if settings.growth_at_least == 0 {
             settings.growth_at_least = settings.nursery.saturating_mul(8).max(16 << 20);

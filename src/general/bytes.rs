@@ -733,7 +733,9 @@ mod tests {
 
     /// Memory for raw bytes alone: `limit` slices.
     fn bytes(limit: usize) -> HeapBytes {
-        HeapBytes::new(Rc::new(Space::new(64 << 20, limit * SLICE, false, Source::NATIVE).unwrap()))
+        HeapBytes::new(Rc::new(
+            Space::new(Reserve { wanted: 64 << 20, least: 64 << 20 }, limit * SLICE, false, Source::NATIVE).unwrap(),
+        ))
     }
 
     fn layout(size: usize, align: usize) -> Layout {

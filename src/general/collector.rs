@@ -27,7 +27,7 @@ use super::old::{BLOCK, BLOCK_WORDS, Block, LARGE, Large, Old, blocks_for};
 use super::raw::RootVisitor;
 use super::remember::{Entry, Remembered, WHOLE, elements_in, logged_at};
 use super::roots::RootTable;
-use super::space::{Space, Use};
+use super::space::{Reserve, Space, Use};
 use super::statistics::{Collection, GcStats};
 use crate::os::range::{Range, Source};
 use crate::os::{clock, poison};
@@ -58,7 +58,7 @@ const LEAST: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) nursery: usize,
-    pub(super) reserve: usize,
+    pub(super) reserve: Reserve,
     pub(super) limit: usize,
     pub(super) huge_pages: bool,
     pub(super) shadow_stack: usize,
@@ -126,7 +126,8 @@ impl Collector {
         if !stack.commit(0, stack.len()) {
             return None;
         }
-        let nursery = settings.nursery.min(settings.limit.min(settings.reserve) / NURSERY_OF_LIMIT);
+        let nursery =
+            settings.nursery.min(settings.limit.min(settings.reserve.wanted).min(space.span()) / NURSERY_OF_LIMIT);
         let slices = nursery.div_ceil(SLICE).max(LARGE * WORD / SLICE);
         let nursery = (space.take(slices, 1, Use::Nursery)?, slices);
         let (log, bytes) = space.log(nursery.0, slices);

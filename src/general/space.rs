@@ -148,16 +148,33 @@ impl Starts {
     }
 }
 
+/// How many bytes of addresses a heap wants, and how many will do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reserve {
+    pub(super) wanted: usize,
+    pub(super) least: usize,
+}
+
 impl Space {
-    /// Reserves `reserve` bytes for slices, of which `limit` bytes may be in use. `None` if there is no address space.
-    pub(super) fn new(reserve: usize, limit: usize, huge_pages: bool, source: Source) -> Option<Self> {
-        let slices = reserve.div_ceil(STEP * SLICE).checked_mul(STEP)?;
+    /// Reserves bytes for slices, as many of `reserve` as are granted, of which `limit` bytes may be in use. `None` if there is no
+    /// address space.
+    pub(super) fn new(reserve: Reserve, limit: usize, huge_pages: bool, source: Source) -> Option<Self> {
+        let mut slices = reserve.wanted.div_ceil(STEP * SLICE).checked_mul(STEP)?;
         if crate::os::struck() || slices >= NONE as usize {
             return None;
         }
-        let starts = Starts::new(slices)?;
-        let size = starts.base.checked_add(slices.checked_mul(SLICE)?)?;
-        let range = Range::reserve(Layout::from_size_align(size, BASE_ALIGN).ok()?, source)?;
+        let (starts, range) = loop {
+            let starts = Starts::new(slices)?;
+            let size = starts.base.checked_add(slices.checked_mul(SLICE)?)?;
+            if let Some(range) = Range::reserve(Layout::from_size_align(size, BASE_ALIGN).ok()?, source) {
+                break (starts, range);
+            }
+            // Address space may be limited (`ulimit -v`, valgrind), or full of other heaps.
+            if slices / 2 * SLICE < reserve.least {
+                return None;
+            }
+            slices = (slices / 2).next_multiple_of(STEP);
+        };
         let start = range.start();
         // SAFETY: within the range, as just laid out.
         let tables = unsafe {

@@ -7,7 +7,9 @@ fn generated() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("src/capi");
     let mut config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).expect("the configuration");
-    config.trailer = Some(std::fs::read_to_string(folder.join("inline.h")).expect("the inline functions"));
+    let source = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file of the source");
+    config.header = Some(introduction(&source("mod.rs")));
+    config.trailer = Some(source("inline.h"));
     let mut builder = cbindgen::Builder::new().with_config(config);
     // In the order in which a reader wants them.
     for file in ["machine", "error", "layout", "capability", "arena", "pinned", "general", "stats"] {
@@ -18,20 +20,30 @@ fn generated() -> String {
     plain(&String::from_utf8(header).expect("text"))
 }
 
+/// What the module says of itself: the conventions are those of the header.
+fn introduction(module: &str) -> String {
+    let lines = module.lines().map_while(|line| line.strip_prefix("//!"));
+    let lines = lines.map(|line| format!("//{}", line.replace(" # ", " ---- ")));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    format!("{text}\n//\n// Made by cbindgen of src/capi; not to be changed by hand.")
+}
+
 /// Comments without what only rustdoc understands: of a link its text, of a section its name.
 fn plain(header: &str) -> String {
     let mut plain = String::new();
     for line in header.lines() {
-        if line.trim() == "//" && plain.ends_with("//\n") {
-            continue;
+        let is_comment = line.trim_start().starts_with("//");
+        // What stood behind an empty line of a comment was for cbindgen.
+        if !is_comment && let Some(before) = plain.strip_suffix("//\n") {
+            plain.truncate(before.len());
         }
-        match line.trim_start().strip_prefix("//") {
-            Some(_) => plain.push_str(&without_links(&line.replace("// # Safety", "// Safety:"))),
-            None => plain.push_str(line),
+        match is_comment {
+            true => plain.push_str(&without_links(&line.replace("// # Safety", "// Safety:"))),
+            false => plain.push_str(line),
         }
         plain.push('\n');
     }
-    plain
+    plain.replace("// Safety:\n//\n", "// Safety:\n")
 }
 
 /// `[text](target)`, and `[text]` of code, without the brackets.

@@ -5,6 +5,8 @@ use bhc_rts_alloc::{AllocError, GeneralHeap, GeneralHeapBuilder, MemoryRegion, R
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
+use super::child::{child_is_to, in_a_child, skipped};
+
 gc_object! { struct Node / NodeInit { ptr next: Node, ptr other: Node, data number: u64, } }
 
 /// Of so many words that it is never copied.
@@ -338,4 +340,33 @@ fn what_does_not_fit_into_the_nursery_cannot_be_reserved_and_a_request_is_not_lo
     }
     heap.safepoint();
     assert_eq!(heap.gc_stats().full_collections, 1);
+}
+
+/// `ulimit -v`, which services are run with; valgrind has as little.
+#[test]
+fn where_addresses_are_scarce_a_heap_takes_fewer_unless_it_was_told() {
+    const TEST: &str = "limits::where_addresses_are_scarce_a_heap_takes_fewer_unless_it_was_told";
+    if cfg!(any(not(target_os = "linux"), bhc_asan, miri)) {
+        return skipped("a process's addresses are limited on Linux, and not where a sanitizer needs them");
+    }
+    #[cfg(target_os = "linux")]
+    if child_is_to().is_some() {
+        const GIB: usize = 1 << 30;
+        let both = libc::rlimit { rlim_cur: 8 << 30, rlim_max: 8 << 30 };
+        // SAFETY: reads the two numbers.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const both) }, 0);
+        let mut heaps = [GeneralHeap::new(), GeneralHeap::new()];
+        for heap in &mut heaps {
+            assert!((64 << 20..8 * GIB).contains(&heap.report().limit), "{:#x}", heap.report().limit);
+            let init = |number| NodeInit { next: None, other: None, number };
+            (0..100_000).for_each(|number| drop(heap.new_root::<Node>(init(number))));
+        }
+        let told = GeneralHeap::builder().reserve(64 * GIB).try_build();
+        assert!(matches!(told, Err(AllocError::OutOfMemory { .. })));
+        println!("took fewer");
+        return;
+    }
+    let output = in_a_child(TEST, "");
+    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("took fewer"), "{out}{errors}");
 }
