@@ -16,8 +16,9 @@
 // * **Wrong thread**: capabilities, with their arenas and mutators, belong to the thread that made them. Functions know
 //   the calling thread's by their addresses, and look at no other: another thread's, one that was destroyed, or any
 //   other pointer is `BHC_STATUS_WRONG_THREAD`. The Pinned Heap is every thread's.
-// * **Nothing unwinds**, and nothing ends the program, but for the Pinned Heap's proof that a block was freed twice, or
-//   is none. A panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
+// * **Nothing unwinds**, and nothing ends the program but the proof that memory is corrupt: a block of the Pinned Heap
+//   that was freed twice, or is none; a General Heap that is not as it has to be, as its collector finds it. Any other
+//   panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
 // * What the header has inline checks nothing that it is given, and calls these functions where the fast path ends. With
 //   `BHC_CHECKED` defined it only calls them.
 //
@@ -182,21 +183,22 @@ typedef struct BhcCapability BhcCapability;
 // What a root callback shows its slots to.
 typedef struct BhcRootVisitor BhcRootVisitor;
 
-// How a capability is to be; made by `bhc_config_default`, and then changed. Sizes are in bytes.
+// How a capability is to be. Sizes are in bytes. 0 is what is usual, everywhere: all zeros, as `bhc_config_default`
+// gives them, have no limits and no checks.
 typedef struct {
-  // Room for so many bytes in the Hot Arena at once; 0: none before the first request.
+  // Room for so many bytes in the Hot Arena at once.
   size_t arena_capacity;
   // The most that the Hot Arena takes from the process allocator.
   size_t arena_limit;
-  // The nursery of the General Heap; 0: as usual.
+  // The nursery of the General Heap.
   size_t nursery;
   // The most memory that the General Heap takes.
   size_t general_limit;
-  // The addresses that the General Heap reserves; 0: as usual.
+  // The addresses that the General Heap reserves.
   size_t general_reserve;
-  // What the shadow stack holds; 0: as usual.
+  // What the shadow stack holds.
   size_t shadow_stack;
-  // For tests of generated code: a collection at every n-th allocation, a full one every other time; 0: none.
+  // For tests of generated code: a collection at every n-th allocation, a full one every other time.
   uint32_t stress;
   // For tests of generated code: memory that objects were moved out of is made inaccessible, and used again after so
   // many other pieces of it.
@@ -451,8 +453,10 @@ void *bhc_pinned_realloc(void *block, size_t old_size, size_t align, size_t new_
 // A live block that this heap gave with `size` and `align`, which is not used afterwards.
 BhcStatus bhc_pinned_free(void *block, size_t size, size_t align);
 
-// How many bytes a block of that size and alignment really has, which all may be used; 0 if there is none.
-size_t bhc_pinned_usable_size(size_t size, size_t align);
+// How many bytes a block of that size and alignment takes, for whoever has a use for all of them: they are to be asked for,
+// as `bhc_pinned_alloc` tells the compiler what was, and it costs nothing. 0 for what is no layout, or has no size.
+size_t bhc_pinned_usable_size(size_t size,
+                              size_t align);
 
 // In which segment an address is, and how far into it, in bytes: for devices that know memory by segments. Either of
 // `segment` and `offset` may be null. What is not memory of the heap is `BHC_STATUS_INVALID_ARGUMENT`.

@@ -42,23 +42,24 @@ thread_local! {
     static FIRST: Cell<*mut BhcCapability> = const { Cell::new(null_mut()) };
 }
 
-/// How a capability is to be; made by [`bhc_config_default`], and then changed. Sizes are in bytes.
+/// How a capability is to be. Sizes are in bytes. 0 is what is usual, everywhere: all zeros, as [`bhc_config_default`]
+/// gives them, have no limits and no checks.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct BhcConfig {
-    /// Room for so many bytes in the Hot Arena at once; 0: none before the first request.
+    /// Room for so many bytes in the Hot Arena at once.
     pub arena_capacity: usize,
     /// The most that the Hot Arena takes from the process allocator.
     pub arena_limit: usize,
-    /// The nursery of the General Heap; 0: as usual.
+    /// The nursery of the General Heap.
     pub nursery: usize,
     /// The most memory that the General Heap takes.
     pub general_limit: usize,
-    /// The addresses that the General Heap reserves; 0: as usual.
+    /// The addresses that the General Heap reserves.
     pub general_reserve: usize,
-    /// What the shadow stack holds; 0: as usual.
+    /// What the shadow stack holds.
     pub shadow_stack: usize,
-    /// For tests of generated code: a collection at every n-th allocation, a full one every other time; 0: none.
+    /// For tests of generated code: a collection at every n-th allocation, a full one every other time.
     pub stress: u32,
     /// For tests of generated code: memory that objects were moved out of is made inaccessible, and used again after so
     /// many other pieces of it.
@@ -73,9 +74,9 @@ pub struct BhcConfig {
 pub extern "C" fn bhc_config_default() -> BhcConfig {
     BhcConfig {
         arena_capacity: 0,
-        arena_limit: usize::MAX,
+        arena_limit: 0,
         nursery: 0,
-        general_limit: usize::MAX,
+        general_limit: 0,
         general_reserve: 0,
         shadow_stack: 0,
         stress: 0,
@@ -86,9 +87,14 @@ pub extern "C" fn bhc_config_default() -> BhcConfig {
 
 impl BhcConfig {
     fn build(&self) -> Result<Capability, Failure> {
-        let arena = HotArena::builder().capacity(self.arena_capacity).limit(self.arena_limit);
-        let mut general =
-            GeneralHeap::builder().limit(self.general_limit).verify(self.verify).quarantine(self.quarantine as usize);
+        let mut arena = HotArena::builder().capacity(self.arena_capacity);
+        if self.arena_limit != 0 {
+            arena = arena.limit(self.arena_limit);
+        }
+        let mut general = GeneralHeap::builder().verify(self.verify).quarantine(self.quarantine as usize);
+        if self.general_limit != 0 {
+            general = general.limit(self.general_limit);
+        }
         if self.nursery != 0 {
             general = general.nursery(self.nursery);
         }

@@ -152,6 +152,16 @@ pub(super) fn answer<T: Answer>(body: impl FnOnce() -> Result<T, Failure>) -> T 
     }
 }
 
+/// As [`answer`], for functions that may collect or verify: a panic there is the proof that the heap is corrupt, or half
+/// moved, and nobody may go on with it. Its text has been printed; at the function's end it ends the program.
+#[inline]
+pub(super) fn answer_or_end<T: Answer>(body: impl FnOnce() -> Result<T, Failure>) -> T {
+    match body() {
+        Ok(value) => value,
+        Err(failure) => fail(failure),
+    }
+}
+
 /// As [`answer`], for what succeeds or does not.
 #[inline]
 pub(super) fn status(body: impl FnOnce() -> Result<(), Failure>) -> BhcStatus {

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use super::capability::{BhcCapability, collection_of, with_mutator};
-use super::error::{BhcStatus, Failure, answer, pointer, status};
+use super::error::{BhcStatus, Failure, answer_or_end, pointer};
 use super::layout::{BhcInfo, BhcMutator};
 use crate::error::AllocError;
 use crate::general::raw::{Header, Raw, RootVisitor};
@@ -68,7 +68,7 @@ fn object(object: *mut c_void, name: &'static str) -> Result<NonNull<Header>, Fa
 /// cbindgen:postfix=BHC_MAKES_OBJECT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_alloc(mutator: *mut BhcMutator, info: *const BhcInfo) -> *mut c_void {
-    answer(|| {
+    answer_or_end(|| {
         with_mutator(mutator, |capability, raw| {
             // SAFETY: the caller's promise.
             let info = unsafe { checked(info) }?;
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn bhc_alloc(mutator: *mut BhcMutator, info: *const BhcInf
 /// cbindgen:postfix=BHC_MAKES_OBJECT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_alloc_array(mutator: *mut BhcMutator, info: *const BhcInfo, len: usize) -> *mut c_void {
-    answer(|| {
+    answer_or_end(|| {
         with_mutator(mutator, |capability, raw| {
             // SAFETY: the caller's promise.
             let info = unsafe { checked(info) }?;
@@ -134,8 +134,12 @@ pub unsafe extern "C" fn bhc_gc_collect(mutator: *mut BhcMutator, collection: i3
     })
 }
 
+fn status_or_end(body: impl FnOnce() -> Result<(), Failure>) -> BhcStatus {
+    answer_or_end(|| body().map(|()| BhcStatus::Ok))
+}
+
 fn of_heap(mutator: *mut BhcMutator, use_it: impl FnOnce(Raw<'_>) -> Result<(), Failure>) -> BhcStatus {
-    status(|| with_mutator(mutator, |_, raw| use_it(raw)))
+    status_or_end(|| with_mutator(mutator, |_, raw| use_it(raw)))
 }
 
 /// Pushes a pointer to an object, with any tag, or null, onto the shadow stack. `bhc_gc_root_push_inline` is faster.
@@ -155,7 +159,7 @@ pub unsafe extern "C" fn bhc_gc_root_push(mutator: *mut BhcMutator, object: *mut
 /// [`bhc_last_error`](super::bhc_last_error) is `BHC_STATUS_STACK_EMPTY`. `bhc_gc_root_pop_inline` is faster.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_gc_root_pop(mutator: *mut BhcMutator) -> *mut c_void {
-    answer(|| {
+    answer_or_end(|| {
         with_mutator(mutator, |_, raw| match raw.depth() {
             0 => Err(Failure::StackEmpty),
             // SAFETY: there is something.
@@ -167,7 +171,7 @@ pub extern "C" fn bhc_gc_root_pop(mutator: *mut BhcMutator) -> *mut c_void {
 /// How many slots are on the shadow stack.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_gc_root_depth(mutator: *mut BhcMutator) -> usize {
-    answer(|| with_mutator(mutator, |_, raw| Ok(raw.depth())))
+    answer_or_end(|| with_mutator(mutator, |_, raw| Ok(raw.depth())))
 }
 
 /// What is called in every collection, to show roots that only the program knows, to [`bhc_gc_visit_root`]. Null: nothing
@@ -181,7 +185,7 @@ pub unsafe extern "C" fn bhc_gc_set_root_callback(
     call: Option<unsafe extern "C" fn(visitor: *mut BhcRootVisitor, data: *mut c_void)>,
     data: *mut c_void,
 ) -> BhcStatus {
-    status(|| {
+    status_or_end(|| {
         with_mutator(mutator, |capability, raw| {
             capability.callback.set(call.map(|call| Callback { call, data }));
             let itself = core::ptr::from_ref(capability).cast_mut().cast();
@@ -199,7 +203,7 @@ pub unsafe extern "C" fn bhc_gc_set_root_callback(
 /// object, with any tag.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_gc_visit_root(visitor: *mut BhcRootVisitor, slot: *mut *mut c_void) -> BhcStatus {
-    status(|| {
+    status_or_end(|| {
         if visitor.is_null() || slot.is_null() {
             return Err(Failure::Null(if slot.is_null() { "slot" } else { "visitor" }));
         }
@@ -293,7 +297,7 @@ pub unsafe extern "C" fn bhc_gc_update(mutator: *mut BhcMutator, thunk: *mut c_v
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_gc_follow(mutator: *mut BhcMutator, object: *mut c_void) -> *mut c_void {
     // SAFETY: the caller's promise.
-    answer(|| with_mutator(mutator, |_, raw| Ok(unsafe { raw.follow(object.cast()) }.cast())))
+    answer_or_end(|| with_mutator(mutator, |_, raw| Ok(unsafe { raw.follow(object.cast()) }.cast())))
 }
 
 /// Makes the pointers of a static object roots, as of a global that is evaluated once: one outside of any heap, whose
@@ -316,7 +320,7 @@ pub unsafe extern "C" fn bhc_gc_register_static(mutator: *mut BhcMutator, object
 /// where. Takes as long as some full collections.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_gc_verify(mutator: *mut BhcMutator) -> BhcStatus {
-    status(|| {
+    status_or_end(|| {
         with_mutator(mutator, |capability, _| {
             capability.capability.general().verify().map(|_| ()).map_err(Failure::Corrupt)
         })

@@ -16,8 +16,9 @@
 //! * **Wrong thread**: capabilities, with their arenas and mutators, belong to the thread that made them. Functions know
 //!   the calling thread's by their addresses, and look at no other: another thread's, one that was destroyed, or any
 //!   other pointer is `BHC_STATUS_WRONG_THREAD`. The Pinned Heap is every thread's.
-//! * **Nothing unwinds**, and nothing ends the program, but for the Pinned Heap's proof that a block was freed twice, or
-//!   is none. A panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
+//! * **Nothing unwinds**, and nothing ends the program but the proof that memory is corrupt: a block of the Pinned Heap
+//!   that was freed twice, or is none; a General Heap that is not as it has to be, as its collector finds it. Any other
+//!   panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
 //! * What the header has inline checks nothing that it is given, and calls these functions where the fast path ends. With
 //!   `BHC_CHECKED` defined it only calls them.
 //!

@@ -180,12 +180,16 @@ pub unsafe extern "C" fn bhc_pinned_free(block: *mut c_void, size: usize, align:
 #[inline(never)]
 fn free_nothing(block: *mut c_void, size: usize, align: usize) -> BhcStatus {
     status(|| {
+        if block.is_null() {
+            return Ok(());
+        }
         layout(size, align)?;
         block_of(block, size).map(|_| ())
     })
 }
 
-/// How many bytes a block of that size and alignment really has, which all may be used; 0 if there is none.
+/// How many bytes a block of that size and alignment takes, for whoever has a use for all of them: they are to be asked for,
+/// as [`bhc_pinned_alloc`] tells the compiler what was, and it costs nothing. 0 for what is no layout, or has no size.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_pinned_usable_size(size: usize, align: usize) -> usize {
     answer(|| Ok(PinnedHeap::usable_size(layout(size, align)?)))
