@@ -14,8 +14,9 @@
 // * **Exhaustion**: `BHC_STATUS_OUT_OF_MEMORY`, or `BHC_STATUS_REGION_EXHAUSTED` where the region gives nothing at all.
 //   The region and all blocks are as before.
 // * **Wrong thread**: capabilities, with their arenas and mutators, belong to the thread that made them. Functions know
-//   the calling thread's by their addresses, and look at no other: another thread's, one that was destroyed, or any
-//   other pointer is `BHC_STATUS_WRONG_THREAD`. The Pinned Heap is every thread's.
+//   the calling thread's by their addresses, and look at no other: another thread's, or any other pointer, is
+//   `BHC_STATUS_WRONG_THREAD`; so is one that was destroyed, until its address is that of a new one. The Pinned Heap is
+//   every thread's.
 // * **Nothing unwinds**, and nothing ends the program but the proof that memory is corrupt: a block of the Pinned Heap
 //   that was freed twice, or is none; a General Heap that is not as it has to be, as its collector finds it. Any other
 //   panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.
@@ -401,7 +402,7 @@ BhcStatus bhc_region_free(BhcCapability *capability, int32_t region, void *block
 
 // An arena of the calling thread, which is there without a capability; the same for the thread's life. Whoever uses it
 // marks it first and releases it last, so any number of callers can use it inside of each other. Null when the thread
-// is at its end.
+// is at its end; nothing can be allocated then any more, and what was is gone.
 BhcArena *bhc_thread_arena(void);
 
 // Opens a scope: what is allocated from now on is freed when `mark`, which this fills in, is
@@ -416,8 +417,8 @@ BhcStatus bhc_arena_mark(BhcArena *arena, BhcArenaMark *mark);
 // A mark of another arena is refused: `BHC_STATUS_INVALID_ARGUMENT`.
 //
 // Safety:
-// `mark` is null, or `bhc_arena_mark` filled it in, and neither it nor one made before it was released already. What
-// was allocated since then is not used any more.
+// `mark` is null, or `bhc_arena_mark` filled it in, and neither it nor one made before it was released already, nor
+// was the arena destroyed since. What was allocated since then is not used any more.
 BhcStatus bhc_arena_release(BhcArena *arena, const BhcArenaMark *mark);
 
 // Allocates `size` bytes, aligned to `align`, until the scope ends. `bhc_arena_alloc_inline` is faster.
@@ -659,7 +660,7 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
     BHC_INFO_NAME(name) }
 /* `bits` is an array of uint64_t with a bit for each of `words` words, from the lowest: whether it is a pointer. */
 #define BHC_INFO_BITMAP(name, words, bits) \
-  { BHC_INFO_WORDS(words), BHC_INFO_ELSEWHERE, BHC_KIND_BITMAP, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, (bits), \
+  { BHC_INFO_WORDS(words), (words) == 0 ? 0 : BHC_INFO_ELSEWHERE, BHC_KIND_BITMAP, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, (bits), \
     BHC_INFO_NAME(name) }
 /* Arrays of pointers. */
 #define BHC_INFO_POINTERS(name) \

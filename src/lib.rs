@@ -36,7 +36,7 @@
 //! | `runs`, `class` | runs of slices of 8 KiB, given out and joined again; the classes of smaller sizes: for both heaps | |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
 //! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
-//! | `rts` | one mutator's regions behind a run-time switch | `Capability`, `Config`, `Parts`, `ByRegion`, `KnownRegion`, `RuntimeBuffer`, `CapabilityStats` |
+//! | `rts` | one mutator's regions behind a run-time switch | `Capability`, `Config`, `Parts`, `ByRegion`, `KnownRegion`, `RuntimeBuffer`, `SharedPinned`, `CapabilityStats` |
 //! | `capi` | the C ABI (feature `capi`), which `include/bhc_rts_alloc.h` declares | `bhc_*`, `Bhc*` |
 //!
 //! A file uses what stands above it in this table, never what stands below.
@@ -78,6 +78,8 @@ mod error;
 pub mod general;
 pub mod os;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod owned;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod pinned;
 mod region;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
@@ -117,7 +119,7 @@ pub use pinned::{
 };
 pub use region::{MemoryRegion, Promises, RegionKind, TypedRegion};
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
-pub use rts::{ByRegion, Capability, CapabilityStats, Config, KnownRegion, Parts, RuntimeBuffer};
+pub use rts::{ByRegion, Capability, CapabilityStats, Config, KnownRegion, Parts, RuntimeBuffer, SharedPinned};
 pub use stats::AllocStats;
 pub use system::{System, alloc_aligned, free_aligned};
 

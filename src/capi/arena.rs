@@ -11,9 +11,19 @@ use super::layout::{BhcArena, BhcArenaMark};
 use crate::arena::{HotArena, Mark};
 use crate::region::MemoryRegion;
 
+/// The arena of a thread. When that ends, an empty one is left in its place: the inline path of whoever still has the
+/// pointer then finds no room, and comes to where it is refused.
+struct Own(HotArena);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(core::mem::take(&mut self.0));
+    }
+}
+
 thread_local! {
     /// Its memory is kept from call to call, and goes when the thread ends.
-    static ARENA: HotArena = const { HotArena::new() };
+    static ARENA: Own = const { Own(HotArena::new()) };
 }
 
 /// Calls `use_it` with an arena, if it is the calling thread's.
@@ -22,7 +32,7 @@ fn with<T>(arena: *const BhcArena, use_it: impl FnOnce(&HotArena) -> Result<T, F
     if arena.is_null() {
         return Err(Failure::Null("arena"));
     }
-    let is_the_threads = || ARENA.try_with(|own| ptr::eq(handle(own), arena)).unwrap_or(false);
+    let is_the_threads = || ARENA.try_with(|own| ptr::eq(handle(&own.0), arena)).unwrap_or(false);
     if !has_arena(arena) && !is_the_threads() {
         return Err(Failure::WrongThread("arena"));
     }
@@ -38,10 +48,10 @@ pub(super) fn handle(arena: &HotArena) -> *mut BhcArena {
 
 /// An arena of the calling thread, which is there without a capability; the same for the thread's life. Whoever uses it
 /// marks it first and releases it last, so any number of callers can use it inside of each other. Null when the thread
-/// is at its end.
+/// is at its end; nothing can be allocated then any more, and what was is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_thread_arena() -> *mut BhcArena {
-    answer(|| ARENA.try_with(handle).map_err(|_| Failure::WrongThread("arena any more")))
+    answer(|| ARENA.try_with(|own| handle(&own.0)).map_err(|_| Failure::WrongThread("arena any more")))
 }
 
 /// Opens a scope: what is allocated from now on is freed when `mark`, which this fills in, is
@@ -71,8 +81,8 @@ pub unsafe extern "C" fn bhc_arena_mark(arena: *mut BhcArena, mark: *mut BhcAren
 /// A mark of another arena is refused: `BHC_STATUS_INVALID_ARGUMENT`.
 ///
 /// # Safety
-/// `mark` is null, or [`bhc_arena_mark`] filled it in, and neither it nor one made before it was released already. What
-/// was allocated since then is not used any more.
+/// `mark` is null, or [`bhc_arena_mark`] filled it in, and neither it nor one made before it was released already, nor
+/// was the arena destroyed since. What was allocated since then is not used any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_arena_release(arena: *mut BhcArena, mark: *const BhcArenaMark) -> BhcStatus {
     status(|| {

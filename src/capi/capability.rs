@@ -20,8 +20,10 @@ use super::general::Callback;
 use super::layout::{BhcArena, BhcCollection, BhcMutator, BhcRegion};
 use super::{layout, pinned};
 use crate::arena::HotArena;
+use crate::error::AllocError;
 use crate::general::raw::{Mutator, Raw};
 use crate::general::{Collection, GeneralHeap, Safepoint, Stress};
+use crate::owned::boxed;
 use crate::region::{MemoryRegion, RegionKind};
 use crate::rts::{Capability, Config};
 
@@ -107,7 +109,7 @@ impl BhcConfig {
         if self.stress != 0 {
             general = general.stress(Stress::Alternating(self.stress));
         }
-        Ok(Config::new().arena(arena).general(general).share_pinned(pinned::shared()?.clone()).try_build()?)
+        Ok(Config::new().arena(arena).general(general).share_pinned(pinned::shared()?).try_build()?)
     }
 }
 
@@ -200,7 +202,8 @@ pub unsafe extern "C" fn bhc_capability_create(config: *const BhcConfig) -> *mut
             busy: Cell::new(false),
             callback: Cell::new(None),
         };
-        let handle = Box::into_raw(Box::new(handle));
+        let refused = AllocError::OutOfMemory { requested: size_of::<BhcCapability>(), available: 0 };
+        let handle = Box::into_raw(boxed(handle).ok_or(refused)?);
         FIRST.set(handle);
         Ok(handle)
     })

@@ -56,7 +56,7 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
     BHC_INFO_NAME(name) }
 /* `bits` is an array of uint64_t with a bit for each of `words` words, from the lowest: whether it is a pointer. */
 #define BHC_INFO_BITMAP(name, words, bits) \
-  { BHC_INFO_WORDS(words), BHC_INFO_ELSEWHERE, BHC_KIND_BITMAP, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, (bits), \
+  { BHC_INFO_WORDS(words), (words) == 0 ? 0 : BHC_INFO_ELSEWHERE, BHC_KIND_BITMAP, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, (bits), \
     BHC_INFO_NAME(name) }
 /* Arrays of pointers. */
 #define BHC_INFO_POINTERS(name) \

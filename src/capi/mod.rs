@@ -14,8 +14,9 @@
 //! * **Exhaustion**: `BHC_STATUS_OUT_OF_MEMORY`, or `BHC_STATUS_REGION_EXHAUSTED` where the region gives nothing at all.
 //!   The region and all blocks are as before.
 //! * **Wrong thread**: capabilities, with their arenas and mutators, belong to the thread that made them. Functions know
-//!   the calling thread's by their addresses, and look at no other: another thread's, one that was destroyed, or any
-//!   other pointer is `BHC_STATUS_WRONG_THREAD`. The Pinned Heap is every thread's.
+//!   the calling thread's by their addresses, and look at no other: another thread's, or any other pointer, is
+//!   `BHC_STATUS_WRONG_THREAD`; so is one that was destroyed, until its address is that of a new one. The Pinned Heap is
+//!   every thread's.
 //! * **Nothing unwinds**, and nothing ends the program but the proof that memory is corrupt: a block of the Pinned Heap
 //!   that was freed twice, or is none; a General Heap that is not as it has to be, as its collector finds it. Any other
 //!   panic, which would be a mistake in this crate, is caught and answered as `BHC_STATUS_INTERNAL`.

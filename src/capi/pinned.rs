@@ -1,37 +1,22 @@
 //! The Pinned Heap: one for the process, that all threads and capabilities share.
 
-use alloc::sync::Arc;
 use core::alloc::Layout;
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use std::sync::OnceLock;
 
 use super::error::{BhcStatus, Failure, answer, fail, pointer, status};
 use super::stats::BhcRegionStats;
 use super::{layout, valid_layout};
-use crate::error::AllocResult;
-use crate::pinned::{PinnedHeap, PinnedHeapBuilder};
+use crate::error::{AllocError, AllocResult};
+use crate::pinned::{MAX_ALIGN, PinnedGlobal, PinnedHeap};
 use crate::region::{MemoryRegion, dangling};
 
 /// Made when it is first used, and never dropped.
-static HEAP: OnceLock<Arc<PinnedHeap>> = OnceLock::new();
+static HEAP: PinnedGlobal = PinnedGlobal::new();
 
 /// The heap, made if need be.
-#[inline]
-pub(super) fn shared() -> Result<&'static Arc<PinnedHeap>, Failure> {
-    match HEAP.get() {
-        Some(heap) => Ok(heap),
-        None => make(PinnedHeap::builder()).map(|(heap, _)| heap),
-    }
-}
-
-/// The heap, and whether it is the one that `builder` made: another thread may have been first.
-#[cold]
-#[inline(never)]
-fn make(builder: PinnedHeapBuilder) -> Result<(&'static Arc<PinnedHeap>, bool), Failure> {
-    let made = Arc::new(builder.try_build()?);
-    let ours = HEAP.set(made).is_ok();
-    Ok((HEAP.get().ok_or(Failure::Internal)?, ours))
+pub(super) fn shared() -> Result<&'static PinnedHeap, Failure> {
+    Ok(HEAP.made_of(PinnedHeap::builder())?.0)
 }
 
 /// What the Pinned Heap is to be, before it is first used: the most memory that its blocks may take, in bytes, and the
@@ -39,9 +24,6 @@ fn make(builder: PinnedHeapBuilder) -> Result<(&'static Arc<PinnedHeap>, bool), 
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_pinned_configure(limit: usize, reserve: usize) -> BhcStatus {
     status(|| {
-        if HEAP.get().is_some() {
-            return Err(Failure::AlreadyInUse);
-        }
         let mut builder = PinnedHeap::builder();
         if limit != 0 {
             builder = builder.limit(limit);
@@ -49,7 +31,7 @@ pub extern "C" fn bhc_pinned_configure(limit: usize, reserve: usize) -> BhcStatu
         if reserve != 0 {
             builder = builder.reserve(reserve);
         }
-        match make(builder)? {
+        match HEAP.made_of(builder)? {
             (_, true) => Ok(()),
             (_, false) => Err(Failure::AlreadyInUse),
         }
@@ -65,7 +47,7 @@ fn allocate(
     or: fn(&PinnedHeap, Layout) -> AllocResult<NonNull<u8>>,
 ) -> *mut c_void {
     let Some(layout) = valid_layout(size, align) else { return allocate_first(size, align, or) };
-    let Some(heap) = HEAP.get() else { return allocate_first(size, align, or) };
+    let Some(heap) = HEAP.heap() else { return allocate_first(size, align, or) };
     match take(heap, layout) {
         Some(block) => pointer(block),
         None => refused(heap, layout),
@@ -114,7 +96,7 @@ fn block_of(block: *mut c_void, size: usize) -> Result<Option<(&'static PinnedHe
     if size == 0 {
         return Ok(None);
     }
-    match HEAP.get() {
+    match HEAP.heap() {
         // What C has may have come through another pointer: the heap's own is as good.
         Some(heap) if heap.owns(block) => Ok(Some((heap, heap.own(block)))),
         _ => Err(Failure::Invalid("the block is not in the pinned heap")),
@@ -164,7 +146,7 @@ pub unsafe extern "C" fn bhc_pinned_realloc(
 pub unsafe extern "C" fn bhc_pinned_free(block: *mut c_void, size: usize, align: usize) -> BhcStatus {
     if size != 0
         && let Some(layout) = valid_layout(size, align)
-        && let Some(heap) = HEAP.get()
+        && let Some(heap) = HEAP.heap()
         && let Some(block) = NonNull::new(block.cast())
         && heap.owns(block)
     {
@@ -192,7 +174,11 @@ fn free_nothing(block: *mut c_void, size: usize, align: usize) -> BhcStatus {
 /// as [`bhc_pinned_alloc`] tells the compiler what was, and it costs nothing. 0 for what is no layout, or has no size.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_pinned_usable_size(size: usize, align: usize) -> usize {
-    answer(|| Ok(PinnedHeap::usable_size(layout(size, align)?)))
+    answer(|| match PinnedHeap::usable_size(layout(size, align)?) {
+        _ if align > MAX_ALIGN => Err(AllocError::UnsupportedAlignment(align).into()),
+        bytes if bytes > isize::MAX as usize => Err(AllocError::Overflow.into()),
+        bytes => Ok(bytes),
+    })
 }
 
 /// A segment of the Pinned Heap's memory.
@@ -219,7 +205,7 @@ pub unsafe extern "C" fn bhc_pinned_locate(
     offset: *mut usize,
 ) -> BhcStatus {
     status(|| {
-        let found = HEAP.get().and_then(|heap| heap.locate(address.cast()));
+        let found = HEAP.heap().and_then(|heap| heap.locate(address.cast()));
         let (found, distance) = found.ok_or(Failure::Invalid("the address is not in the pinned heap"))?;
         // SAFETY: the caller's promise.
         unsafe {
@@ -239,7 +225,7 @@ pub unsafe extern "C" fn bhc_pinned_locate(
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_pinned_trim() -> BhcStatus {
     status(|| {
-        if let Some(heap) = HEAP.get() {
+        if let Some(heap) = HEAP.heap() {
             heap.trim();
         }
         Ok(())
@@ -256,7 +242,7 @@ pub unsafe extern "C" fn bhc_pinned_stats(stats: *mut BhcRegionStats) -> BhcStat
         if stats.is_null() {
             return Err(Failure::Null("stats"));
         }
-        let of_heap = HEAP.get().map(|heap| heap.stats()).unwrap_or_default();
+        let of_heap = HEAP.heap().map(|heap| heap.stats()).unwrap_or_default();
         // SAFETY: the caller's promise.
         unsafe { stats.write(of_heap.into()) };
         Ok(())

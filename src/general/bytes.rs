@@ -25,10 +25,9 @@
 //! free is seen to be at once, which the limit of a heap and the pace of its collections depend on.
 //!
 //! # Note: one thread
-//! All of this is one thread's: handles are `Rc`s. No reference into the table is held where the table may grow, which
+//! All of this is one thread's: handles do not leave it. No reference into the table is held where the table may grow, which
 //! is in `vacancy` only.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
@@ -40,6 +39,7 @@ use crate::align::{Align, checked_align_up};
 use crate::class::{Class, rounded};
 use crate::error::{AllocError, AllocResult};
 use crate::os::poison;
+use crate::owned::Shared;
 use crate::region::{MemoryRegion, RegionKind, TypedRegion, dangling, resized};
 use crate::runs::{NONE, SLICE};
 use crate::stats::AllocStats;
@@ -110,7 +110,7 @@ struct Bytes {
     spans: UnsafeCell<Vec<Span>>,
     /// The first entry of the table that is no span.
     vacant: Cell<u32>,
-    space: Rc<Space>,
+    space: Shared<Space>,
 }
 
 /// The class of a small layout; none if it is large, or of zero size.
@@ -599,29 +599,28 @@ impl Bytes {
 /// ```
 #[derive(Clone)]
 pub struct HeapBytes {
-    inner: Rc<Bytes>,
+    inner: Shared<Bytes>,
 }
 
 static_assertions::assert_not_impl_any!(HeapBytes: Send, Sync);
 
 impl HeapBytes {
-    /// The raw bytes of a space, of which there may be one only.
-    pub(super) fn new(space: Rc<Space>) -> Self {
+    /// The raw bytes of a space, of which there may be one only. `None` if there is no memory.
+    pub(super) fn new(space: Shared<Space>) -> Option<Self> {
         let bin = |_| Bin {
             word: Cell::new(0),
             first: Cell::new(space.base()),
             current: Cell::new(NONE),
             list: Cell::new(NONE),
         };
-        Self {
-            inner: Rc::new(Bytes {
-                bins: core::array::from_fn(bin),
-                tally: Tally::default(),
-                spans: UnsafeCell::new(Vec::new()),
-                vacant: Cell::new(NONE),
-                space,
-            }),
-        }
+        let bytes = Bytes {
+            bins: core::array::from_fn(bin),
+            tally: Tally::default(),
+            spans: UnsafeCell::new(Vec::new()),
+            vacant: Cell::new(NONE),
+            space,
+        };
+        Some(Self { inner: Shared::try_new(bytes)? })
     }
 
     /// Gives back to the system what is not in use, as far as it is not held for the copies of a collection. Returns
@@ -728,14 +727,15 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::space::Reserve;
     use super::*;
     use crate::os::range::Source;
 
     /// Memory for raw bytes alone: `limit` slices.
     fn bytes(limit: usize) -> HeapBytes {
-        HeapBytes::new(Rc::new(
-            Space::new(Reserve { wanted: 64 << 20, least: 64 << 20 }, limit * SLICE, false, Source::NATIVE).unwrap(),
-        ))
+        let reserve = Reserve { wanted: 64 << 20, least: 64 << 20 };
+        let space = Space::new(reserve, limit * SLICE, false, Source::NATIVE).and_then(Shared::try_new);
+        space.and_then(HeapBytes::new).unwrap()
     }
 
     fn layout(size: usize, align: usize) -> Layout {

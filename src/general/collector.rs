@@ -15,7 +15,6 @@
 //! that is in order.
 
 use alloc::collections::VecDeque;
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 
@@ -31,6 +30,7 @@ use super::space::{Reserve, Space, Use};
 use super::statistics::{Collection, GcStats};
 use crate::os::range::{Range, Source};
 use crate::os::{clock, poison};
+use crate::owned::Shared;
 use crate::runs::SLICE;
 
 /// Collections at every n-th allocation, to see what breaks.
@@ -89,7 +89,7 @@ pub(super) struct Retired {
 }
 
 pub(super) struct Collector {
-    pub(super) space: Rc<Space>,
+    pub(super) space: Shared<Space>,
     /// Its first slice, and how many.
     pub(super) nursery: (usize, usize),
     pub(super) old: Old,
@@ -116,6 +116,7 @@ impl Collector {
     /// `None` if there is no memory.
     pub(super) fn new(settings: Settings) -> Option<Self> {
         let space = Space::new(settings.reserve, settings.limit, settings.huge_pages, settings.source)?;
+        let space = Shared::try_new(space)?;
         if crate::os::struck() {
             return None;
         }
@@ -135,7 +136,7 @@ impl Collector {
         unsafe { log.write_bytes(1, bytes) };
         let roots = RootTable::new()?;
         Some(Self {
-            space: Rc::new(space),
+            space,
             nursery,
             old: Old::new(),
             large: Large::new(),

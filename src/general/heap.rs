@@ -1,7 +1,6 @@
 //! [`GeneralHeap`]: the heap as its users see it.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
@@ -29,6 +28,7 @@ use super::verify::{Corruption, Verified};
 use crate::align::{Align, KnownAlign};
 use crate::buffer::AlignedSlice;
 use crate::error::{AllocError, AllocResult, or_panic};
+use crate::owned;
 use crate::region::{MemoryRegion, RegionKind, TypedRegion};
 use crate::stats::AllocStats;
 
@@ -81,7 +81,7 @@ use crate::stats::AllocStats;
 /// assert_eq!(sum(tree.get(&heap)), 2);
 /// ```
 pub struct GeneralHeap {
-    shared: Arc<Shared>,
+    shared: owned::Shared<Shared>,
     collector: NonNull<Collector>,
     roots: NonNull<RootTable>,
     bytes: HeapBytes,
@@ -117,8 +117,8 @@ impl GeneralHeap {
     }
 
     pub(super) fn build(settings: Settings) -> AllocResult<Self> {
-        let refused = AllocError::OutOfMemory { requested: settings.nursery, available: 0 };
-        let mut collector = Collector::new(settings).ok_or_else(|| refused.clone())?;
+        let refused = || AllocError::OutOfMemory { requested: settings.nursery, available: 0 };
+        let mut collector = Collector::new(settings).ok_or_else(refused)?;
         let space = collector.space.clone();
         let (stack, len) = (collector.stack.start().as_ptr(), collector.stack.len());
         let mutator = Mutator {
@@ -136,12 +136,16 @@ impl GeneralHeap {
         };
         collector.open_nursery(&mutator);
         if mutator.room() == 0 {
-            return Err(refused); // nothing could ever be made in it
+            return Err(refused()); // nothing could ever be made in it
         }
         let roots = collector.roots;
-        let collector = NonNull::from(Box::leak(Box::new(collector)));
-        mutator.collector.set(collector.as_ptr());
-        Ok(Self { shared: Arc::new(Shared(mutator)), collector, roots, bytes: HeapBytes::new(space) })
+        let made = move || {
+            let (bytes, shared) = (HeapBytes::new(space)?, owned::Shared::try_new(Shared(mutator))?);
+            let collector = NonNull::from(Box::leak(owned::boxed(collector)?));
+            shared.0.collector.set(collector.as_ptr());
+            Some(Self { shared, collector, roots, bytes })
+        };
+        made().ok_or_else(refused)
     }
 
     #[inline(always)]

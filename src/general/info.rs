@@ -218,7 +218,8 @@ impl Info {
             let (size, pointers) = ((*info).size, (*info).pointers);
             let is_one = match kind {
                 FIXED | THUNK => size >= 2 && pointers < size,
-                BITMAP => size >= 2 && pointers == ELSEWHERE && !(*info).bitmap.is_null(),
+                // One without words has a word of nobody's, and no bit for it.
+                BITMAP => size >= 2 && (pointers == ELSEWHERE && !(*info).bitmap.is_null() || pointers == 0),
                 POINTERS => size == 0 && pointers == ELSEWHERE,
                 DATA => {
                     let aligns = WORD.trailing_zeros()..=MAX_ALIGN.trailing_zeros();

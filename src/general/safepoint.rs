@@ -1,10 +1,10 @@
 //! [`Safepoint`]: what asks a heap to collect, from any thread.
 
-use alloc::sync::Arc;
 use core::fmt;
 
 use super::mutator::Shared;
 use super::statistics::Collection;
+use crate::owned;
 
 /// Asks a heap to collect at its next safepoint, from any thread: an allocation, or [`GeneralHeap::safepoint`](super::GeneralHeap::safepoint). May
 /// outlive the heap.
@@ -21,13 +21,13 @@ use super::statistics::Collection;
 /// ```
 #[derive(Clone)]
 pub struct Safepoint {
-    shared: Arc<Shared>,
+    shared: owned::Shared<Shared>,
 }
 
 static_assertions::assert_impl_all!(Safepoint: Send, Sync);
 
 impl Safepoint {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: owned::Shared<Shared>) -> Self {
         Self { shared }
     }
 

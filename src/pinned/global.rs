@@ -4,8 +4,10 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
+use super::builder::PinnedHeapBuilder;
 use super::cells;
 use super::heap::PinnedHeap;
+use crate::error::{AllocError, AllocResult};
 use crate::sync::{AtomicPtr, Ordering::*};
 
 /// A [`PinnedHeap`] that is made when it is first used, and never dropped: for a `static`, above all for the global allocator.
@@ -46,32 +48,40 @@ impl PinnedGlobal {
     fn made(&self) -> Option<&PinnedHeap> {
         match self.heap() {
             Some(heap) => Some(heap),
-            None => self.make(),
+            None => self.made_of(PinnedHeap::builder()).ok().map(|(heap, _)| heap),
         }
     }
 
+    /// The heap, and whether it was made now, of `builder`.
     #[cold]
     #[inline(never)]
-    fn make(&self) -> Option<&PinnedHeap> {
-        let cell = cells::put(MaybeUninit::<PinnedHeap>::uninit())?;
-        let Ok(heap) = PinnedHeap::try_new() else {
-            // SAFETY: nobody else has it.
-            unsafe { cells::give_back(cell) };
-            return None;
+    pub(crate) fn made_of(&self, builder: PinnedHeapBuilder) -> AllocResult<(&PinnedHeap, bool)> {
+        if let Some(heap) = self.heap() {
+            return Ok((heap, false));
+        }
+        let refused = AllocError::OutOfMemory { requested: size_of::<PinnedHeap>(), available: 0 };
+        let cell = cells::put(MaybeUninit::<PinnedHeap>::uninit()).ok_or(refused)?;
+        let heap = match builder.try_build() {
+            Ok(heap) => heap,
+            Err(error) => {
+                // SAFETY: nobody else has it.
+                unsafe { cells::give_back(cell) };
+                return Err(error);
+            }
         };
         let cell = cell.cast::<PinnedHeap>();
         // SAFETY: a cell for a heap, which nobody else has.
         unsafe { cell.write(heap) };
         match self.heap.compare_exchange(null_mut(), cell.as_ptr(), AcqRel, Acquire) {
             // SAFETY: just made, and never dropped now.
-            Ok(_) => Some(unsafe { cell.as_ref() }),
+            Ok(_) => Ok((unsafe { cell.as_ref() }, true)),
             // Another thread was first.
             Err(first) => {
                 // SAFETY: ours is known to nobody; the other's is as above.
                 unsafe {
                     cell.drop_in_place();
                     cells::give_back(cell);
-                    first.as_ref()
+                    Ok((&*first, false))
                 }
             }
         }

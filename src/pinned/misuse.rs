@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::units::Line;
+
 /// A wrong `dealloc` or `realloc`, as the heap found it.
 ///
 /// It is found when the block goes from a thread's magazine back to its span, some frees later (at once in a heap
@@ -68,25 +70,8 @@ impl core::error::Error for Misuse {}
 /// Prints a line to the standard error output without allocating; nobody minds if it cannot be.
 pub(super) fn complain(what: &dyn fmt::Display) {
     use std::io::Write;
-    let mut line = Line { bytes: [0; 512], len: 0 };
-    let _ = fmt::Write::write_fmt(&mut line, format_args!("{what}\n"));
-    let _ = std::io::stderr().write_all(&line.bytes[..line.len]);
-}
-
-/// What does not fit is cut off.
-struct Line {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let len = text.len().min(room.len());
-        room[..len].copy_from_slice(&text.as_bytes()[..len]);
-        self.len += len;
-        Ok(())
-    }
+    let line = Line::<512>::of(format_args!("{what}\n"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Calls somebody else's code, out of which nothing may unwind: those who call a region rely on that. Aborts if it does.

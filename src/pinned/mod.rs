@@ -44,3 +44,7 @@ pub use heap::PinnedHeap;
 pub use misuse::{Layouts, Misuse, MisuseKind};
 pub use observer::{Segment, SegmentObserver};
 pub use report::{ClassTable, ClassUsage, LeakReport, PinnedBlock, PinnedUsage};
+
+/// For the C ABI.
+#[cfg(feature = "capi")]
+pub(crate) use engine::MAX_ALIGN;

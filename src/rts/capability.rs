@@ -1,19 +1,18 @@
 //! [`Capability`].
 
-use alloc::sync::Arc;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
 
 use super::by_region::{ByRegion, Nowhere};
 use super::config::Config;
+use super::shared::SharedPinned;
 use super::stats::CapabilityStats;
 use crate::align::Alignment;
 use crate::arena::HotArena;
 use crate::buffer::Place;
 use crate::error::{AllocError, AllocResult, or_panic};
 use crate::general::GeneralHeap;
-use crate::pinned::PinnedHeap;
 use crate::region::{MemoryRegion, RegionKind};
 use crate::system::System;
 
@@ -58,7 +57,7 @@ use crate::system::System;
 pub struct Capability {
     arena: HotArena,
     general: GeneralHeap,
-    pinned: Arc<PinnedHeap>,
+    pinned: SharedPinned,
 }
 
 static_assertions::assert_not_impl_any!(Capability: Send, Sync, Clone);
@@ -71,7 +70,7 @@ pub struct Parts<'c> {
     /// For boxed values.
     pub general: &'c mut GeneralHeap,
     /// For foreign functions and devices; shared.
-    pub pinned: &'c Arc<PinnedHeap>,
+    pub pinned: &'c SharedPinned,
 }
 
 impl Capability {
@@ -93,7 +92,7 @@ impl Capability {
         Config::new().try_build()
     }
 
-    pub(super) fn of(arena: HotArena, general: GeneralHeap, pinned: Arc<PinnedHeap>) -> Self {
+    pub(super) fn of(arena: HotArena, general: GeneralHeap, pinned: SharedPinned) -> Self {
         Self { arena, general, pinned }
     }
 
@@ -123,7 +122,7 @@ impl Capability {
     /// The Pinned Heap, to be shared with other capabilities, which may be other threads'.
     #[inline]
     #[must_use]
-    pub const fn pinned(&self) -> &Arc<PinnedHeap> {
+    pub const fn pinned(&self) -> &SharedPinned {
         &self.pinned
     }
 

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::capability::Capability;
+use super::shared::SharedPinned;
 use crate::arena::{HotArena, HotArenaBuilder};
 use crate::error::{AllocResult, or_panic};
 use crate::general::{GeneralHeap, GeneralHeapBuilder};
@@ -20,7 +21,7 @@ use crate::pinned::{PinnedHeap, PinnedHeapBuilder};
 ///     .build();
 /// // A second mutator, with the pinned heap of the first.
 /// let second = Config::new().share_pinned(first.pinned().clone()).build();
-/// assert!(std::sync::Arc::ptr_eq(first.pinned(), second.pinned()));
+/// assert!(std::ptr::eq(&**first.pinned(), &**second.pinned()));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until it builds"]
@@ -33,7 +34,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 enum Pinned {
     Own(PinnedHeapBuilder),
-    Shared(Arc<PinnedHeap>),
+    Shared(SharedPinned),
 }
 
 impl Config {
@@ -60,9 +61,9 @@ impl Config {
         self
     }
 
-    /// A Pinned Heap that there is already, as another capability's.
-    pub fn share_pinned(mut self, pinned: Arc<PinnedHeap>) -> Self {
-        self.pinned = Pinned::Shared(pinned);
+    /// A Pinned Heap that there is already: another capability's, one in an `Arc`, or one in a `static`.
+    pub fn share_pinned(mut self, pinned: impl Into<SharedPinned>) -> Self {
+        self.pinned = Pinned::Shared(pinned.into());
         self
     }
 
@@ -83,7 +84,7 @@ impl Config {
     pub fn try_build(self) -> AllocResult<Capability> {
         let Self { arena, general, pinned } = self;
         let pinned = match pinned {
-            Pinned::Own(builder) => Arc::new(builder.try_build()?),
+            Pinned::Own(builder) => Arc::new(builder.try_build()?).into(),
             Pinned::Shared(heap) => heap,
         };
         Ok(Capability::of(arena.try_build()?, general.try_build()?, pinned))
