@@ -700,23 +700,32 @@ static inline void *bhc_array_elements(void *array) { return (void **)array + 2;
 
 #else
 
-/* As bhc_arena_alloc: an addition or two, a comparison and three stores. */
+/* As bhc_arena_alloc: an addition or two, a comparison and two or three stores. */
 BHC_ALLOCATES(2, 3)
 static inline void *bhc_arena_alloc_inline(BhcArena *arena, size_t size, size_t align) {
-  uintptr_t cursor = (uintptr_t)arena->cursor;
+  uint8_t *cursor = arena->cursor;
+  uintptr_t at = (uintptr_t)cursor;
   /* The rest, bad alignments and sizes that could overflow among it, is not for here. */
   if (BHC_LIKELY(size - 1 < ((size_t)1 << 30) && align - 1 < 4096 && (align & (align - 1)) == 0)) {
-    uintptr_t start = (cursor + (align - 1)) & ~(uintptr_t)(align - 1);
-    uintptr_t end = (start + size + (BHC_ARENA_UNIT - 1)) & ~(uintptr_t)(BHC_ARENA_UNIT - 1);
+    /* The cursor is a multiple of the unit, which a compiler that knows the alignment is told in this way. */
+    uintptr_t rounded = (at + (align - 1)) & ~(uintptr_t)(align - 1);
+    uintptr_t start = __builtin_constant_p(align) && align <= BHC_ARENA_UNIT ? at : rounded;
+    uintptr_t end = start + ((size + (BHC_ARENA_UNIT - 1)) & ~(uintptr_t)(BHC_ARENA_UNIT - 1));
 #if !(defined(__x86_64__) && defined(__LP64__))
-    if (BHC_LIKELY(end > cursor)) /* Chunks may be at the end of the address space. */
+    if (BHC_LIKELY(end > at)) /* Chunks may be at the end of the address space. */
 #endif
       if (BHC_LIKELY(end <= arena->limit)) {
-        uint8_t *block = arena->cursor + (start - cursor);
-        arena->cursor += end - cursor;
+        uint8_t *block = cursor + (start - at);
+        arena->cursor = cursor + (end - at);
         arena->count += 1;
-        arena->balance += (end - cursor) - size;
+        arena->balance += (end - at) - size;
         BHC_IN_USE(block, size);
+        if (!block) __builtin_unreachable(); /* Whoever asks need not look. */
+#if defined(__clang__)
+        __builtin_assume(((uintptr_t)block & (align - 1)) == 0);
+#else
+        if (__builtin_constant_p(align)) return __builtin_assume_aligned(block, align);
+#endif
         return block;
       }
   }

@@ -154,7 +154,8 @@ impl Capability {
     }
 
     /// Where buffers go whose region and alignment are chosen at run time: its `try_` constructors make
-    /// [`RuntimeBuffer`](super::RuntimeBuffer)s.
+    /// [`RuntimeBuffer`](super::RuntimeBuffer)s. They borrow the capability; for use beside its [parts](Self::parts) there
+    /// are places over these: `Place::at(alignment).within(ByRegion::from(&**parts.pinned))`.
     ///
     /// ```
     /// use bhc_rts_alloc::{Alignment, Capability, RegionKind, detect_simd_alignment};
@@ -171,20 +172,36 @@ impl Capability {
     /// Allocates `size` bytes, uninitialised, from the region of that kind, aligned to `alignment`: what a runtime calls
     /// that decides both as it goes. A size of 0 gives an aligned address and no block.
     ///
-    /// Cost: a jump by the kind, and what that region's allocation costs for a layout that is no constant.
+    /// Cost: a jump by the kind, and what that region's allocation costs for a layout that is no constant. It is all
+    /// inlined, but for the process allocator: as a call, with its result in memory, it would take twice as long.
     ///
     /// # Errors
     /// [`Overflow`](AllocError::Overflow) if size and alignment do not fit the address space, else what the region says.
-    #[inline]
+    #[inline(always)]
     pub fn alloc(&self, kind: RegionKind, size: usize, alignment: Alignment) -> AllocResult<NonNull<u8>> {
         let layout = Layout::from_size_align(size, alignment.as_usize()).map_err(|_| AllocError::Overflow)?;
         match kind {
-            RegionKind::System => System.alloc(layout),
             RegionKind::HotArena => MemoryRegion::alloc(&self.arena, layout),
             RegionKind::Pinned => self.pinned.alloc(layout),
             RegionKind::General => self.general.alloc(layout),
-            RegionKind::Other => Nowhere.alloc(layout),
+            RegionKind::System | RegionKind::Other => self.alloc_outside(kind, layout),
         }
+    }
+
+    /// What [`alloc`](Self::alloc) has not inline, so that its callers stay small.
+    #[inline(never)]
+    fn alloc_outside(&self, kind: RegionKind, layout: Layout) -> AllocResult<NonNull<u8>> {
+        self.region(kind).alloc(layout)
+    }
+
+    /// As [`alloc_outside`](Self::alloc_outside), for the other way.
+    ///
+    /// # Safety
+    /// As for [`MemoryRegion::dealloc`] of the region of that kind.
+    #[inline(never)]
+    unsafe fn dealloc_outside(&self, kind: RegionKind, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.region(kind).dealloc(block, layout) }
     }
 
     /// Gives a block back that [`alloc`](Self::alloc) gave.
@@ -192,17 +209,16 @@ impl Capability {
     /// # Safety
     /// As for [`MemoryRegion::dealloc`]: a live block of the region of that kind, of this size and alignment, which is
     /// not used afterwards.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn dealloc(&self, kind: RegionKind, block: NonNull<u8>, size: usize, alignment: Alignment) {
         // SAFETY: the caller's promise: `alloc` took the same size and alignment for a layout.
         unsafe {
             let layout = Layout::from_size_align_unchecked(size, alignment.as_usize());
             match kind {
-                RegionKind::System => System.dealloc(block, layout),
                 RegionKind::HotArena => self.arena.dealloc(block, layout),
                 RegionKind::Pinned => self.pinned.dealloc(block, layout),
                 RegionKind::General => self.general.dealloc(block, layout),
-                RegionKind::Other => Nowhere.dealloc(block, layout),
+                RegionKind::System | RegionKind::Other => self.dealloc_outside(kind, block, layout),
             }
         }
     }

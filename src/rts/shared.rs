@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::alloc::Layout;
+use core::fmt;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
@@ -25,25 +26,29 @@ use crate::stats::AllocStats;
 /// let buffer = Place::<Align<64>>::new().within(capability.pinned().clone()).zeroed::<f32>(100);
 /// std::thread::spawn(move || drop(buffer)).join().unwrap();
 /// ```
-#[derive(Clone, Debug)]
-pub enum SharedPinned {
-    /// It goes with the last who shares it.
-    Counted(Arc<PinnedHeap>),
-    /// It is there for ever.
-    Static(&'static PinnedHeap),
+#[derive(Clone)]
+pub struct SharedPinned {
+    /// Lives as long as `counted`, or for ever without. As a pointer, so that no allocation asks which.
+    heap: NonNull<PinnedHeap>,
+    counted: Option<Arc<PinnedHeap>>,
 }
 
-static_assertions::assert_impl_all!(SharedPinned: Send, Sync);
+// SAFETY: it stands for an `Arc<PinnedHeap>` or a `&PinnedHeap`, which both may be sent and shared.
+unsafe impl Send for SharedPinned {}
+// SAFETY: as above.
+unsafe impl Sync for SharedPinned {}
+
+static_assertions::assert_impl_all!(Arc<PinnedHeap>: Send, Sync);
 
 impl From<Arc<PinnedHeap>> for SharedPinned {
     fn from(heap: Arc<PinnedHeap>) -> Self {
-        Self::Counted(heap)
+        Self { heap: NonNull::from(&*heap), counted: Some(heap) }
     }
 }
 
 impl From<&'static PinnedHeap> for SharedPinned {
     fn from(heap: &'static PinnedHeap) -> Self {
-        Self::Static(heap)
+        Self { heap: NonNull::from(heap), counted: None }
     }
 }
 
@@ -52,10 +57,15 @@ impl Deref for SharedPinned {
 
     #[inline(always)]
     fn deref(&self) -> &PinnedHeap {
-        match self {
-            Self::Counted(heap) => heap,
-            Self::Static(heap) => heap,
-        }
+        // SAFETY: it lives as long as this, which nobody has as `&mut`.
+        unsafe { self.heap.as_ref() }
+    }
+}
+
+impl fmt::Debug for SharedPinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owners = self.counted.as_ref().map(Arc::strong_count);
+        f.debug_struct("SharedPinned").field("heap", &**self).field("owners", &owners).finish()
     }
 }
 

@@ -57,10 +57,10 @@ impl CapabilityStats {
 }
 
 /// One line: a name and what there is to say.
-fn line(f: &mut fmt::Formatter<'_>, name: &str, cells: [&dyn fmt::Display; 8]) -> fmt::Result {
+fn line(f: &mut fmt::Formatter<'_>, name: &str, cells: &[&dyn fmt::Display]) -> fmt::Result {
     write!(f, "{name:<12}")?;
-    // The narrow ones are numbers.
-    for (cell, width) in cells.into_iter().zip([11, 11, 11, 11, 12, 12, 7, 11]) {
+    // The wider ones are numbers.
+    for (cell, width) in cells.iter().zip([11, 11, 11, 11, 12, 12, 7, 11]) {
         write!(f, "{cell:>width$}")?;
     }
     writeln!(f)
@@ -69,19 +69,19 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, cells: [&dyn fmt::Display; 8]) -
 impl fmt::Display for CapabilityStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = |bytes: usize| Bytes(bytes as u64);
-        line(f, "", [&"allocated", &"freed", &"live", &"peak", &"allocations", &"frees", &"failed", &"held"])?;
+        line(f, "", &[&"allocated", &"freed", &"live", &"peak", &"allocations", &"frees", &"failed", &"held"])?;
         let regions = [
-            ("HotArena", &self.hot_arena, Some(self.hot_arena_capacity)),
-            ("PinnedHeap", &self.pinned, Some(self.pinned_usage.committed)),
-            ("GeneralHeap", &self.general.bytes, Some(self.general.in_use)),
-            ("System", &self.system, None),
+            ("HotArena", &self.hot_arena, self.hot_arena_capacity),
+            ("PinnedHeap", &self.pinned, self.pinned_usage.committed),
+            ("GeneralHeap", &self.general.bytes, self.general.in_use),
+            // What that holds beside nobody knows.
+            ("System", &self.system, self.system.current_live),
         ];
         for (name, stats, held) in regions {
-            let held = held.map(bytes);
             line(
                 f,
                 name,
-                [
+                &[
                     &bytes(stats.total_allocated),
                     &bytes(stats.total_deallocated),
                     &bytes(stats.current_live),
@@ -89,20 +89,20 @@ impl fmt::Display for CapabilityStats {
                     &stats.allocation_count,
                     &stats.deallocation_count,
                     &stats.failed_allocations,
-                    held.as_ref().map_or(&"", |held| held as &dyn fmt::Display),
+                    &bytes(held),
                 ],
             )?;
         }
         line(
             f,
             "",
-            [&"allocated", &"promoted", &"copied", &"live", &"minor GCs", &"full GCs", &"failed", &"max pause"],
+            &[&"allocated", &"promoted", &"copied", &"live", &"minor GCs", &"full GCs", &"failed", &"max pause"],
         )?;
         let gc = &self.general.gc;
         line(
             f,
             "  objects",
-            [
+            &[
                 &Bytes(gc.bytes_allocated),
                 &Bytes(gc.bytes_promoted),
                 &Bytes(gc.bytes_copied),
