@@ -62,6 +62,9 @@
 // Objects of so many words, header included, are large: no fast path makes them.
 #define BHC_LARGE_WORDS 1024
 
+// Arrays of pointers have a log byte for each part of so many bytes of addresses, a card.
+#define BHC_CARD 512
+
 // In every descriptor of objects, so that one is known from something else.
 #define BHC_INFO_MAGIC 46273
 
@@ -234,6 +237,8 @@ typedef struct {
   void **stack_lim;
   // What is to be added to an object's address, divided by the bytes of two words, for its log byte.
   uint8_t *log_bias;
+  // The end of the nursery, even if `hp_lim` is null.
+  void **limit;
 } BhcMutator;
 
 // Where an arena stood: what `bhc_arena_mark` fills in. It may be copied and forgotten.
@@ -293,6 +298,13 @@ typedef struct BHC_ALIGNED(16) {
   size_t name_len;
 } BhcInfo;
 
+// A pointer to an object that stays what it is while the object moves, and keeps it alive: for code that has pointers of
+// its own, as GHC's stable pointers are.
+typedef struct {
+  // Where the object is now; null never.
+  void *object;
+} BhcStable;
+
 // The statistics of a capability: as `CapabilityStats`.
 typedef struct {
   // Blocks of the Hot Arena.
@@ -344,6 +356,9 @@ uint32_t bhc_abi_version(void);
 
 // The alignment that this machine's widest vectors want, in bytes.
 size_t bhc_simd_alignment(void);
+
+// The name of a status (a `BhcStatus`), as in this header, for logs; of another number, "?".
+const char *bhc_status_name(int32_t status);
 
 // The status of the calling thread's last call that failed; `BHC_STATUS_OK` if none has.
 BhcStatus bhc_last_error(void);
@@ -483,12 +498,33 @@ BhcStatus bhc_pinned_stats(BhcRegionStats *stats);
 // the object are initialised before anything may collect again.
 void *bhc_alloc(BhcMutator *mutator, const BhcInfo *info) BHC_MAKES_OBJECT;
 
+// Sees to it that the next objects of together `words` words, headers included, can be made by
+// `bhc_alloc_reserved`, which does not collect: one check for all that a piece of code makes. May collect.
+// `bhc_gc_reserve_inline` is faster.
+//
+// Safety:
+// Roots are as the module says.
+BhcStatus bhc_gc_reserve(BhcMutator *mutator, size_t words);
+
+// As `bhc_alloc`, out of what was reserved: never collects. Null if that is used up.
+// `bhc_alloc_reserved_inline` is faster.
+//
+// Safety:
+// `info` as for `bhc_alloc`. All pointers of the object are initialised before anything may collect.
+void *bhc_alloc_reserved(BhcMutator *mutator, const BhcInfo *info) BHC_MAKES_OBJECT;
+
 // Makes an array of `len` elements, all bytes zero, and answers a pointer to its header word; its length follows, then
 // its elements. May collect.
 //
 // Safety:
 // Roots are as the module says. `info` is null or one that a macro `BHC_INFO_*` made, in constant data.
 void *bhc_alloc_array(BhcMutator *mutator, const BhcInfo *info, size_t len) BHC_MAKES_OBJECT;
+
+// As `bhc_alloc_array`, for plain data that is to be written at once: its elements are not initialised.
+//
+// Safety:
+// As for `bhc_alloc_array`.
+void *bhc_alloc_data(BhcMutator *mutator, const BhcInfo *info, size_t len) BHC_MAKES_OBJECT;
 
 // Collects if that was asked for, by `bhc_gc_request`: for loops that do not allocate.
 // `bhc_gc_safe_point_inline` is faster.
@@ -515,6 +551,28 @@ void *bhc_gc_root_pop(BhcMutator *mutator);
 
 // How many slots are on the shadow stack.
 size_t bhc_gc_root_depth(BhcMutator *mutator);
+
+// A slot of the shadow stack, counted from the top: 0 is what was pushed last. To be read and written by the rules of
+// `bhc_gc_root_push`. Null if there are not so many. `bhc_gc_root_slot_inline` is faster.
+void **bhc_gc_root_slot(BhcMutator *mutator, size_t index);
+
+// Pops all but the `depth` slots that were pushed first: the frames of code that is left at once. With fewer there it is
+// `BHC_STATUS_STACK_EMPTY`.
+BhcStatus bhc_gc_root_truncate(BhcMutator *mutator,
+                               size_t depth);
+
+// Makes a stable pointer to an object. Null if there is no memory for it.
+//
+// Safety:
+// An object of this heap that lives, with any tag.
+BhcStable *bhc_stable_new(BhcMutator *mutator, void *object);
+
+// Ends a stable pointer. To free null does nothing. They are to be freed before their capability is destroyed; the
+// memory of those that are not stays taken.
+//
+// Safety:
+// `bhc_stable_new` gave it for this mutator, and it is not used afterwards.
+BhcStatus bhc_stable_free(BhcMutator *mutator, BhcStable *stable);
 
 // What is called in every collection, to show roots that only the program knows, to `bhc_gc_visit_root`. Null: nothing
 // is. While it runs, functions that use this heap answer `BHC_STATUS_BUSY`, and those that are inline must not be used.
@@ -561,6 +619,12 @@ BhcStatus bhc_gc_remember(BhcMutator *mutator, void *object);
 // A thunk of this heap, without a tag; `value` is an object that lives, with any tag.
 BhcStatus bhc_gc_update(BhcMutator *mutator, void *thunk, void *value);
 
+// Replaces an object's header by another descriptor of the same size: a black hole for a thunk.
+//
+// Safety:
+// An object of this heap, without a tag; `info` as for `bhc_alloc`, and its words are valid for it.
+BhcStatus bhc_gc_set_info(BhcMutator *mutator, void *object, const BhcInfo *info);
+
 // The object that a pointer, with any tag, leads to: itself, or what it was updated with, which may have
 // a tag.
 //
@@ -578,7 +642,7 @@ BhcStatus bhc_gc_register_static(BhcMutator *mutator, void *object);
 
 // Looks at the whole heap: all objects, roots and tables. What is wrong, if anything is (then generated code has an
 // error, or the collector), is `BHC_STATUS_CORRUPT`, and `bhc_last_error_message` says
-// where. Takes as long as some full collections.
+// where. Takes as long as some full collections, and memory of the process allocator, without which it ends the program.
 BhcStatus bhc_gc_verify(BhcMutator *mutator);
 
 // The statistics of all regions of a capability.
@@ -627,6 +691,7 @@ BHC_STATIC_ASSERT(offsetof(BhcMutator, hp_lim) == sizeof(void *), "BhcMutator.hp
 BHC_STATIC_ASSERT(offsetof(BhcMutator, stack_top) == 2 * sizeof(void *), "BhcMutator.stack_top");
 BHC_STATIC_ASSERT(offsetof(BhcMutator, stack_lim) == 3 * sizeof(void *), "BhcMutator.stack_lim");
 BHC_STATIC_ASSERT(offsetof(BhcMutator, log_bias) == 4 * sizeof(void *), "BhcMutator.log_bias");
+BHC_STATIC_ASSERT(offsetof(BhcMutator, limit) == 5 * sizeof(void *), "BhcMutator.limit");
 BHC_STATIC_ASSERT(sizeof(BhcInfo) % 16 == 0 && sizeof(size_t) == sizeof(void *), "BhcInfo");
 BHC_STATIC_ASSERT(offsetof(BhcInfo, element) == 12 && offsetof(BhcInfo, bitmap) == 16, "BhcInfo.bitmap");
 BHC_STATIC_ASSERT(sizeof(BhcArenaMark) == 9 * sizeof(void *), "BhcArenaMark");
@@ -673,6 +738,12 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
 /* The words after the header of an object; of an array, the first of them is its length. */
 static inline void **bhc_words(void *object) { return (void **)object + 1; }
 
+/* The descriptor of an object that is no thunk, or was not updated. */
+static inline const BhcInfo *bhc_info_of(const void *object) { return *(const BhcInfo *const *)object; }
+
+/* Where the object of a stable pointer is now. */
+static inline void *bhc_stable_get(const BhcStable *stable) { return stable->object; }
+
 /* The length of an array. */
 static inline size_t bhc_array_len(const void *array) { return ((const size_t *)array)[1]; }
 
@@ -693,10 +764,15 @@ static inline void *bhc_array_elements(void *array) { return (void **)array + 2;
 
 #define bhc_arena_alloc_inline bhc_arena_alloc
 #define bhc_alloc_inline bhc_alloc
+#define bhc_try_alloc_inline(mutator, info) ((void)(mutator), (void)(info), (void *)0)
+#define bhc_gc_reserve_inline bhc_gc_reserve
+#define bhc_alloc_reserved_inline bhc_alloc_reserved
 #define bhc_gc_safe_point_inline bhc_gc_safe_point
 #define bhc_gc_root_push_inline bhc_gc_root_push
 #define bhc_gc_root_pop_inline bhc_gc_root_pop
+#define bhc_gc_root_slot_inline bhc_gc_root_slot
 #define bhc_gc_write_inline bhc_gc_write
+#define bhc_gc_write_element_inline bhc_gc_write_element
 
 #else
 
@@ -720,33 +796,56 @@ static inline void *bhc_arena_alloc_inline(BhcArena *arena, size_t size, size_t 
         arena->count += 1;
         arena->balance += (end - at) - size;
         BHC_IN_USE(block, size);
-        if (!block) __builtin_unreachable(); /* Whoever asks need not look. */
 #if defined(__clang__)
         __builtin_assume(((uintptr_t)block & (align - 1)) == 0);
 #else
-        if (__builtin_constant_p(align)) return __builtin_assume_aligned(block, align);
+        if (__builtin_constant_p(align)) block = (uint8_t *)__builtin_assume_aligned(block, align);
 #endif
+        if (!block) __builtin_unreachable(); /* Whoever asks need not look. */
         return block;
       }
   }
   return bhc_arena_alloc(arena, size, align);
 }
 
-/* As bhc_alloc: with a constant descriptor, an addition, a comparison and two stores. */
-BHC_MAKES_OBJECT
-static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+/* An object that fits before `end`; null, and nothing is changed, if it does not. Arrays, which have no size here, and
+ * large objects are not for here. */
+static inline void *bhc_bump(BhcMutator *mutator, const BhcInfo *info, void **end) {
   size_t words = info->size;
   void **object = mutator->hp;
   void **next = (void **)((uintptr_t)object + words * sizeof(void *));
-  void **end = __atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
-  /* Arrays, which have no size here, and large objects are not for here. */
-  if (BHC_LIKELY(words - 1 < BHC_LARGE_WORDS - 1 && (uintptr_t)next <= (uintptr_t)end)) {
-    mutator->hp = next;
-    BHC_IN_USE(object, words * sizeof(void *));
-    *(const BhcInfo **)object = info;
-    return object;
-  }
-  return bhc_alloc(mutator, info);
+  if (!BHC_LIKELY(words - 1 < BHC_LARGE_WORDS - 1 && (uintptr_t)next <= (uintptr_t)end)) return 0;
+  mutator->hp = next;
+  BHC_IN_USE(object, words * sizeof(void *));
+  *(const BhcInfo **)object = info;
+  return object;
+}
+
+/* An object, if that takes no call: so roots need be pushed only if the answer is null, before bhc_alloc. */
+BHC_MAKES_OBJECT
+static inline void *bhc_try_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+  return bhc_bump(mutator, info, __atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED));
+}
+
+/* As bhc_alloc: with a constant descriptor, an addition, a comparison and two stores. */
+BHC_MAKES_OBJECT
+static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+  void *object = bhc_try_alloc_inline(mutator, info);
+  return BHC_LIKELY(object != 0) ? object : bhc_alloc(mutator, info);
+}
+
+/* As bhc_gc_reserve: an addition and a comparison. */
+static inline BhcStatus bhc_gc_reserve_inline(BhcMutator *mutator, size_t words) {
+  uintptr_t end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
+  if (BHC_LIKELY(words < (size_t)1 << 24 && (uintptr_t)mutator->hp + words * sizeof(void *) <= end)) return BHC_STATUS_OK;
+  return bhc_gc_reserve(mutator, words);
+}
+
+/* As bhc_alloc_reserved. */
+BHC_MAKES_OBJECT
+static inline void *bhc_alloc_reserved_inline(BhcMutator *mutator, const BhcInfo *info) {
+  void *object = bhc_bump(mutator, info, mutator->limit);
+  return BHC_LIKELY(object != 0) ? object : bhc_alloc_reserved(mutator, info);
 }
 
 /* As bhc_gc_safe_point: a load and a test. */
@@ -769,14 +868,36 @@ static inline BhcStatus bhc_gc_root_push_inline(BhcMutator *mutator, void *objec
 /* As bhc_gc_root_pop; there is something to pop. */
 static inline void *bhc_gc_root_pop_inline(BhcMutator *mutator) { return *--mutator->stack_top; }
 
+/* As bhc_gc_root_slot; there are so many. */
+static inline void **bhc_gc_root_slot_inline(BhcMutator *mutator, size_t index) {
+  return mutator->stack_top - 1 - index;
+}
+
+/* Whether what is at an address of the heap is young, or remembered. */
+static inline bool bhc_is_logged(const BhcMutator *mutator, uintptr_t address) {
+  return *(const uint8_t *)((uintptr_t)mutator->log_bias + address / (2 * sizeof(void *))) != 0;
+}
+
 /* As bhc_gc_write: the write barrier is a load and a test, but for the first store into an old object after a
  * collection. */
 static inline BhcStatus bhc_gc_write_inline(BhcMutator *mutator, void *object, size_t index, void *value) {
-  const uint8_t *log = (const uint8_t *)((uintptr_t)mutator->log_bias + (uintptr_t)object / (2 * sizeof(void *)));
   BhcStatus status = BHC_STATUS_OK;
-  if (!BHC_LIKELY(*log != 0)) status = bhc_gc_remember(mutator, object);
+  if (!BHC_LIKELY(bhc_is_logged(mutator, (uintptr_t)object))) status = bhc_gc_remember(mutator, object);
   bhc_words(object)[index] = value;
   return status;
+}
+
+/* As bhc_gc_write_element; there is such an element. What is logged is the first address of the array in the element's
+ * card, and never its last word, which may share its log byte with the next object. */
+static inline BhcStatus bhc_gc_write_element_inline(BhcMutator *mutator, void *array, size_t index, void *value) {
+  uintptr_t start = (uintptr_t)array;
+  uintptr_t card = (start + (2 + index) * sizeof(void *)) & ~(uintptr_t)(BHC_CARD - 1);
+  uintptr_t last = start + bhc_array_len(array) * sizeof(void *);
+  uintptr_t logged = card < last ? card : last;
+  if (!BHC_LIKELY(bhc_is_logged(mutator, logged > start ? logged : start)))
+    return bhc_gc_write_element(mutator, array, index, value);
+  ((void **)bhc_array_elements(array))[index] = value;
+  return BHC_STATUS_OK;
 }
 
 #endif

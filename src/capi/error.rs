@@ -1,7 +1,7 @@
 //! What goes wrong, as a status and in words; and the frame around every function that may fail.
 
 use core::cell::Cell;
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::ptr::null_mut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread_local;
@@ -42,6 +42,52 @@ pub enum BhcStatus {
     Corrupt = 12,
     /// The library has an error: it panicked.
     Internal = 13,
+}
+
+impl BhcStatus {
+    /// As in the header.
+    fn name(self) -> &'static CStr {
+        match self {
+            Self::Ok => c"BHC_STATUS_OK",
+            Self::OutOfMemory => c"BHC_STATUS_OUT_OF_MEMORY",
+            Self::RegionExhausted => c"BHC_STATUS_REGION_EXHAUSTED",
+            Self::UnsupportedAlignment => c"BHC_STATUS_UNSUPPORTED_ALIGNMENT",
+            Self::Overflow => c"BHC_STATUS_OVERFLOW",
+            Self::NullPointer => c"BHC_STATUS_NULL_POINTER",
+            Self::InvalidArgument => c"BHC_STATUS_INVALID_ARGUMENT",
+            Self::WrongThread => c"BHC_STATUS_WRONG_THREAD",
+            Self::Busy => c"BHC_STATUS_BUSY",
+            Self::StackFull => c"BHC_STATUS_STACK_FULL",
+            Self::StackEmpty => c"BHC_STATUS_STACK_EMPTY",
+            Self::AlreadyInUse => c"BHC_STATUS_ALREADY_IN_USE",
+            Self::Corrupt => c"BHC_STATUS_CORRUPT",
+            Self::Internal => c"BHC_STATUS_INTERNAL",
+        }
+    }
+
+    const ALL: [Self; 14] = [
+        Self::Ok,
+        Self::OutOfMemory,
+        Self::RegionExhausted,
+        Self::UnsupportedAlignment,
+        Self::Overflow,
+        Self::NullPointer,
+        Self::InvalidArgument,
+        Self::WrongThread,
+        Self::Busy,
+        Self::StackFull,
+        Self::StackEmpty,
+        Self::AlreadyInUse,
+        Self::Corrupt,
+        Self::Internal,
+    ];
+}
+
+/// The name of a status (a `BhcStatus`), as in this header, for logs; of another number, "?".
+#[unsafe(no_mangle)]
+pub extern "C" fn bhc_status_name(status: i32) -> *const c_char {
+    let status = BhcStatus::ALL.into_iter().find(|one| *one as i32 == status);
+    status.map_or(c"?", BhcStatus::name).as_ptr()
 }
 
 /// Why a call failed.

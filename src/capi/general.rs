@@ -7,7 +7,7 @@ use super::capability::{BhcCapability, collection_of, with_mutator};
 use super::error::{BhcStatus, Failure, answer_or_end, pointer};
 use super::layout::{BhcInfo, BhcMutator};
 use crate::error::AllocError;
-use crate::general::raw::{Header, Raw, RootVisitor};
+use crate::general::raw::{Header, Raw, RootVisitor, Slot};
 use crate::general::{Info, Kind};
 
 /// What a root callback shows its slots to.
@@ -82,6 +82,76 @@ pub unsafe extern "C" fn bhc_alloc(mutator: *mut BhcMutator, info: *const BhcInf
     })
 }
 
+/// Sees to it that the next objects of together `words` words, headers included, can be made by
+/// [`bhc_alloc_reserved`], which does not collect: one check for all that a piece of code makes. May collect.
+/// `bhc_gc_reserve_inline` is faster.
+///
+/// # Safety
+/// Roots are as the module says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_gc_reserve(mutator: *mut BhcMutator, words: usize) -> BhcStatus {
+    status_or_end(|| {
+        with_mutator(mutator, |capability, raw| {
+            let bytes = words.checked_mul(size_of::<usize>()).ok_or(AllocError::Overflow)?;
+            // SAFETY: the caller's promise.
+            match unsafe { raw.reserve(words) } {
+                true => Ok(()),
+                false => Err(capability.capability.general().refused(bytes).into()),
+            }
+        })
+    })
+}
+
+/// As [`bhc_alloc`], out of what was [reserved](bhc_gc_reserve): never collects. Null if that is used up.
+/// `bhc_alloc_reserved_inline` is faster.
+///
+/// # Safety
+/// `info` as for [`bhc_alloc`]. All pointers of the object are initialised before anything may collect.
+///
+/// cbindgen:postfix=BHC_MAKES_OBJECT
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_alloc_reserved(mutator: *mut BhcMutator, info: *const BhcInfo) -> *mut c_void {
+    answer_or_end(|| {
+        with_mutator(mutator, |capability, raw| {
+            // SAFETY: the caller's promise.
+            let info = unsafe { checked(info) }?;
+            if info.size == 0 {
+                return Err(Failure::Invalid("an array has a length: `bhc_alloc_array` makes it"));
+            }
+            let bytes = info.size as usize * size_of::<usize>();
+            // SAFETY: the caller's promise.
+            unsafe { raw.alloc_reserved(info) }
+                .map(pointer)
+                .ok_or_else(|| capability.capability.general().refused(bytes).into())
+        })
+    })
+}
+
+/// An array of a descriptor that was checked to be one of arrays.
+///
+/// # Safety
+/// As for [`bhc_alloc_array`].
+unsafe fn array(
+    mutator: *mut BhcMutator,
+    info: *const BhcInfo,
+    len: usize,
+    make: impl FnOnce(Raw<'_>, &'static Info) -> Result<Option<NonNull<Header>>, Failure>,
+) -> *mut c_void {
+    answer_or_end(|| {
+        with_mutator(mutator, |capability, raw| {
+            // SAFETY: the caller's promise.
+            let info = unsafe { checked(info) }?;
+            if info.size != 0 {
+                return Err(Failure::Invalid("not an array: `bhc_alloc` makes it"));
+            }
+            let words = info.array_words(len).ok_or(AllocError::Overflow)?;
+            make(raw, info)?
+                .map(pointer)
+                .ok_or_else(|| capability.capability.general().refused(words * size_of::<usize>()).into())
+        })
+    })
+}
+
 /// Makes an array of `len` elements, all bytes zero, and answers a pointer to its header word; its length follows, then
 /// its elements. May collect.
 ///
@@ -91,20 +161,25 @@ pub unsafe extern "C" fn bhc_alloc(mutator: *mut BhcMutator, info: *const BhcInf
 /// cbindgen:postfix=BHC_MAKES_OBJECT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_alloc_array(mutator: *mut BhcMutator, info: *const BhcInfo, len: usize) -> *mut c_void {
-    answer_or_end(|| {
-        with_mutator(mutator, |capability, raw| {
-            // SAFETY: the caller's promise.
-            let info = unsafe { checked(info) }?;
-            if info.size != 0 {
-                return Err(Failure::Invalid("not an array: `bhc_alloc` makes it"));
-            }
-            let words = info.array_words(len).ok_or(AllocError::Overflow)?;
-            // SAFETY: the caller's promise.
-            unsafe { raw.alloc_array_zeroed(info, len) }
-                .map(pointer)
-                .ok_or_else(|| capability.capability.general().refused(words * size_of::<usize>()).into())
-        })
-    })
+    // SAFETY: the caller's promise.
+    unsafe { array(mutator, info, len, |raw, info| Ok(raw.alloc_array_zeroed(info, len))) }
+}
+
+/// As [`bhc_alloc_array`], for plain data that is to be written at once: its elements are not initialised.
+///
+/// # Safety
+/// As for [`bhc_alloc_array`].
+///
+/// cbindgen:postfix=BHC_MAKES_OBJECT
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_alloc_data(mutator: *mut BhcMutator, info: *const BhcInfo, len: usize) -> *mut c_void {
+    let make = |raw: Raw<'_>, info: &'static Info| match info.kind() {
+        // SAFETY: the caller's promise.
+        Kind::Data => Ok(unsafe { raw.alloc_array(info, len) }),
+        _ => Err(Failure::Invalid("an array of pointers is to be initialised: `bhc_alloc_array` makes it")),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { array(mutator, info, len, make) }
 }
 
 /// Collects if that was asked for, by [`bhc_gc_request`](super::bhc_gc_request): for loops that do not allocate.
@@ -172,6 +247,74 @@ pub extern "C" fn bhc_gc_root_pop(mutator: *mut BhcMutator) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_gc_root_depth(mutator: *mut BhcMutator) -> usize {
     answer_or_end(|| with_mutator(mutator, |_, raw| Ok(raw.depth())))
+}
+
+/// A slot of the shadow stack, counted from the top: 0 is what was pushed last. To be read and written by the rules of
+/// [`bhc_gc_root_push`]. Null if there are not so many. `bhc_gc_root_slot_inline` is faster.
+#[unsafe(no_mangle)]
+pub extern "C" fn bhc_gc_root_slot(mutator: *mut BhcMutator, index: usize) -> *mut *mut c_void {
+    answer_or_end(|| {
+        with_mutator(mutator, |_, raw| match raw.depth().checked_sub(index).and_then(|above| above.checked_sub(1)) {
+            None => Err(Failure::StackEmpty),
+            // SAFETY: there are so many.
+            Some(index) => Ok(unsafe { raw.slot(index) }.cast()),
+        })
+    })
+}
+
+/// Pops all but the `depth` slots that were pushed first: the frames of code that is left at once. With fewer there it is
+/// `BHC_STATUS_STACK_EMPTY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn bhc_gc_root_truncate(mutator: *mut BhcMutator, depth: usize) -> BhcStatus {
+    of_heap(mutator, |raw| {
+        if depth > raw.depth() {
+            return Err(Failure::StackEmpty);
+        }
+        // SAFETY: there are so many.
+        unsafe { raw.truncate(depth) };
+        Ok(())
+    })
+}
+
+/// A pointer to an object that stays what it is while the object moves, and keeps it alive: for code that has pointers of
+/// its own, as GHC's stable pointers are.
+#[repr(C)]
+pub struct BhcStable {
+    /// Where the object is now; null never.
+    pub object: *mut c_void,
+}
+
+const _: () = assert!(size_of::<BhcStable>() == size_of::<Slot>());
+
+/// Makes a stable pointer to an object. Null if there is no memory for it.
+///
+/// # Safety
+/// An object of this heap that lives, with any tag.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_stable_new(mutator: *mut BhcMutator, object: *mut c_void) -> *mut BhcStable {
+    answer_or_end(|| {
+        with_mutator(mutator, |_, raw| {
+            let object = self::object(object, "object")?;
+            // SAFETY: the caller's promise.
+            Ok(unsafe { raw.own_slot(object)? }.as_ptr().cast())
+        })
+    })
+}
+
+/// Ends a stable pointer. To free null does nothing. They are to be freed before their capability is destroyed; the
+/// memory of those that are not stays taken.
+///
+/// # Safety
+/// [`bhc_stable_new`] gave it for this mutator, and it is not used afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_stable_free(mutator: *mut BhcMutator, stable: *mut BhcStable) -> BhcStatus {
+    of_heap(mutator, |raw| {
+        if let Some(slot) = NonNull::new(stable.cast::<Slot>()) {
+            // SAFETY: the caller's promise.
+            unsafe { raw.disown_slot(slot) };
+        }
+        Ok(())
+    })
 }
 
 /// What is called in every collection, to show roots that only the program knows, to [`bhc_gc_visit_root`]. Null: nothing
@@ -289,6 +432,30 @@ pub unsafe extern "C" fn bhc_gc_update(mutator: *mut BhcMutator, thunk: *mut c_v
     })
 }
 
+/// Replaces an object's header by another descriptor of the same size: a black hole for a thunk.
+///
+/// # Safety
+/// An object of this heap, without a tag; `info` as for [`bhc_alloc`], and its words are valid for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bhc_gc_set_info(
+    mutator: *mut BhcMutator,
+    object: *mut c_void,
+    info: *const BhcInfo,
+) -> BhcStatus {
+    of_heap(mutator, |raw| {
+        let object = self::object(object, "object")?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let info = checked(info)?;
+            if raw.info(object).size != info.size || info.size == 0 {
+                return Err(Failure::Invalid("the descriptor is for objects of another size"));
+            }
+            raw.set_info(object, info);
+        }
+        Ok(())
+    })
+}
+
 /// The object that a pointer, with any tag, leads to: itself, or what it was [updated](bhc_gc_update) with, which may have
 /// a tag.
 ///
@@ -317,7 +484,7 @@ pub unsafe extern "C" fn bhc_gc_register_static(mutator: *mut BhcMutator, object
 
 /// Looks at the whole heap: all objects, roots and tables. What is wrong, if anything is (then generated code has an
 /// error, or the collector), is `BHC_STATUS_CORRUPT`, and [`bhc_last_error_message`](super::bhc_last_error_message) says
-/// where. Takes as long as some full collections.
+/// where. Takes as long as some full collections, and memory of the process allocator, without which it ends the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn bhc_gc_verify(mutator: *mut BhcMutator) -> BhcStatus {
     status_or_end(|| {

@@ -23,6 +23,7 @@ BHC_STATIC_ASSERT(offsetof(BhcMutator, hp_lim) == sizeof(void *), "BhcMutator.hp
 BHC_STATIC_ASSERT(offsetof(BhcMutator, stack_top) == 2 * sizeof(void *), "BhcMutator.stack_top");
 BHC_STATIC_ASSERT(offsetof(BhcMutator, stack_lim) == 3 * sizeof(void *), "BhcMutator.stack_lim");
 BHC_STATIC_ASSERT(offsetof(BhcMutator, log_bias) == 4 * sizeof(void *), "BhcMutator.log_bias");
+BHC_STATIC_ASSERT(offsetof(BhcMutator, limit) == 5 * sizeof(void *), "BhcMutator.limit");
 BHC_STATIC_ASSERT(sizeof(BhcInfo) % 16 == 0 && sizeof(size_t) == sizeof(void *), "BhcInfo");
 BHC_STATIC_ASSERT(offsetof(BhcInfo, element) == 12 && offsetof(BhcInfo, bitmap) == 16, "BhcInfo.bitmap");
 BHC_STATIC_ASSERT(sizeof(BhcArenaMark) == 9 * sizeof(void *), "BhcArenaMark");
@@ -69,6 +70,12 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
 /* The words after the header of an object; of an array, the first of them is its length. */
 static inline void **bhc_words(void *object) { return (void **)object + 1; }
 
+/* The descriptor of an object that is no thunk, or was not updated. */
+static inline const BhcInfo *bhc_info_of(const void *object) { return *(const BhcInfo *const *)object; }
+
+/* Where the object of a stable pointer is now. */
+static inline void *bhc_stable_get(const BhcStable *stable) { return stable->object; }
+
 /* The length of an array. */
 static inline size_t bhc_array_len(const void *array) { return ((const size_t *)array)[1]; }
 
@@ -89,10 +96,15 @@ static inline void *bhc_array_elements(void *array) { return (void **)array + 2;
 
 #define bhc_arena_alloc_inline bhc_arena_alloc
 #define bhc_alloc_inline bhc_alloc
+#define bhc_try_alloc_inline(mutator, info) ((void)(mutator), (void)(info), (void *)0)
+#define bhc_gc_reserve_inline bhc_gc_reserve
+#define bhc_alloc_reserved_inline bhc_alloc_reserved
 #define bhc_gc_safe_point_inline bhc_gc_safe_point
 #define bhc_gc_root_push_inline bhc_gc_root_push
 #define bhc_gc_root_pop_inline bhc_gc_root_pop
+#define bhc_gc_root_slot_inline bhc_gc_root_slot
 #define bhc_gc_write_inline bhc_gc_write
+#define bhc_gc_write_element_inline bhc_gc_write_element
 
 #else
 
@@ -116,33 +128,56 @@ static inline void *bhc_arena_alloc_inline(BhcArena *arena, size_t size, size_t 
         arena->count += 1;
         arena->balance += (end - at) - size;
         BHC_IN_USE(block, size);
-        if (!block) __builtin_unreachable(); /* Whoever asks need not look. */
 #if defined(__clang__)
         __builtin_assume(((uintptr_t)block & (align - 1)) == 0);
 #else
-        if (__builtin_constant_p(align)) return __builtin_assume_aligned(block, align);
+        if (__builtin_constant_p(align)) block = (uint8_t *)__builtin_assume_aligned(block, align);
 #endif
+        if (!block) __builtin_unreachable(); /* Whoever asks need not look. */
         return block;
       }
   }
   return bhc_arena_alloc(arena, size, align);
 }
 
-/* As bhc_alloc: with a constant descriptor, an addition, a comparison and two stores. */
-BHC_MAKES_OBJECT
-static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+/* An object that fits before `end`; null, and nothing is changed, if it does not. Arrays, which have no size here, and
+ * large objects are not for here. */
+static inline void *bhc_bump(BhcMutator *mutator, const BhcInfo *info, void **end) {
   size_t words = info->size;
   void **object = mutator->hp;
   void **next = (void **)((uintptr_t)object + words * sizeof(void *));
-  void **end = __atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
-  /* Arrays, which have no size here, and large objects are not for here. */
-  if (BHC_LIKELY(words - 1 < BHC_LARGE_WORDS - 1 && (uintptr_t)next <= (uintptr_t)end)) {
-    mutator->hp = next;
-    BHC_IN_USE(object, words * sizeof(void *));
-    *(const BhcInfo **)object = info;
-    return object;
-  }
-  return bhc_alloc(mutator, info);
+  if (!BHC_LIKELY(words - 1 < BHC_LARGE_WORDS - 1 && (uintptr_t)next <= (uintptr_t)end)) return 0;
+  mutator->hp = next;
+  BHC_IN_USE(object, words * sizeof(void *));
+  *(const BhcInfo **)object = info;
+  return object;
+}
+
+/* An object, if that takes no call: so roots need be pushed only if the answer is null, before bhc_alloc. */
+BHC_MAKES_OBJECT
+static inline void *bhc_try_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+  return bhc_bump(mutator, info, __atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED));
+}
+
+/* As bhc_alloc: with a constant descriptor, an addition, a comparison and two stores. */
+BHC_MAKES_OBJECT
+static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
+  void *object = bhc_try_alloc_inline(mutator, info);
+  return BHC_LIKELY(object != 0) ? object : bhc_alloc(mutator, info);
+}
+
+/* As bhc_gc_reserve: an addition and a comparison. */
+static inline BhcStatus bhc_gc_reserve_inline(BhcMutator *mutator, size_t words) {
+  uintptr_t end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
+  if (BHC_LIKELY(words < (size_t)1 << 24 && (uintptr_t)mutator->hp + words * sizeof(void *) <= end)) return BHC_STATUS_OK;
+  return bhc_gc_reserve(mutator, words);
+}
+
+/* As bhc_alloc_reserved. */
+BHC_MAKES_OBJECT
+static inline void *bhc_alloc_reserved_inline(BhcMutator *mutator, const BhcInfo *info) {
+  void *object = bhc_bump(mutator, info, mutator->limit);
+  return BHC_LIKELY(object != 0) ? object : bhc_alloc_reserved(mutator, info);
 }
 
 /* As bhc_gc_safe_point: a load and a test. */
@@ -165,14 +200,36 @@ static inline BhcStatus bhc_gc_root_push_inline(BhcMutator *mutator, void *objec
 /* As bhc_gc_root_pop; there is something to pop. */
 static inline void *bhc_gc_root_pop_inline(BhcMutator *mutator) { return *--mutator->stack_top; }
 
+/* As bhc_gc_root_slot; there are so many. */
+static inline void **bhc_gc_root_slot_inline(BhcMutator *mutator, size_t index) {
+  return mutator->stack_top - 1 - index;
+}
+
+/* Whether what is at an address of the heap is young, or remembered. */
+static inline bool bhc_is_logged(const BhcMutator *mutator, uintptr_t address) {
+  return *(const uint8_t *)((uintptr_t)mutator->log_bias + address / (2 * sizeof(void *))) != 0;
+}
+
 /* As bhc_gc_write: the write barrier is a load and a test, but for the first store into an old object after a
  * collection. */
 static inline BhcStatus bhc_gc_write_inline(BhcMutator *mutator, void *object, size_t index, void *value) {
-  const uint8_t *log = (const uint8_t *)((uintptr_t)mutator->log_bias + (uintptr_t)object / (2 * sizeof(void *)));
   BhcStatus status = BHC_STATUS_OK;
-  if (!BHC_LIKELY(*log != 0)) status = bhc_gc_remember(mutator, object);
+  if (!BHC_LIKELY(bhc_is_logged(mutator, (uintptr_t)object))) status = bhc_gc_remember(mutator, object);
   bhc_words(object)[index] = value;
   return status;
+}
+
+/* As bhc_gc_write_element; there is such an element. What is logged is the first address of the array in the element's
+ * card, and never its last word, which may share its log byte with the next object. */
+static inline BhcStatus bhc_gc_write_element_inline(BhcMutator *mutator, void *array, size_t index, void *value) {
+  uintptr_t start = (uintptr_t)array;
+  uintptr_t card = (start + (2 + index) * sizeof(void *)) & ~(uintptr_t)(BHC_CARD - 1);
+  uintptr_t last = start + bhc_array_len(array) * sizeof(void *);
+  uintptr_t logged = card < last ? card : last;
+  if (!BHC_LIKELY(bhc_is_logged(mutator, logged > start ? logged : start)))
+    return bhc_gc_write_element(mutator, array, index, value);
+  ((void **)bhc_array_elements(array))[index] = value;
+  return BHC_STATUS_OK;
 }
 
 #endif

@@ -14,6 +14,8 @@ use crate::region::RegionKind;
 pub const BHC_ARENA_UNIT: usize = 8;
 /// Objects of so many words, header included, are large: no fast path makes them.
 pub const BHC_LARGE_WORDS: u32 = 1024;
+/// Arrays of pointers have a log byte for each part of so many bytes of addresses, a card.
+pub const BHC_CARD: usize = 512;
 /// In every descriptor of objects, so that one is known from something else.
 pub const BHC_INFO_MAGIC: u16 = 0xB4C1;
 /// For `BhcInfo::pointers`: the pointers are not simply the first words.
@@ -21,6 +23,7 @@ pub const BHC_INFO_ELSEWHERE: u32 = u32::MAX;
 
 const _: () = {
     assert!(BHC_ARENA_UNIT == Align::<8>::BYTES);
+    assert!(BHC_CARD == crate::general::CARD);
     assert!(BHC_INFO_MAGIC == crate::general::INFO_MAGIC);
     assert!(BHC_INFO_ELSEWHERE == crate::general::INFO_ELSEWHERE);
     assert!(size_of::<usize>() != 8 || BHC_LARGE_WORDS as usize == crate::general::LARGE_WORDS);
@@ -74,15 +77,18 @@ pub struct BhcMutator {
     pub stack_lim: *mut *mut c_void,
     /// What is to be added to an object's address, divided by the bytes of two words, for its log byte.
     pub log_bias: *mut u8,
+    /// The end of the nursery, even if `hp_lim` is null.
+    pub limit: *mut *mut c_void,
 }
 
 const _: () = {
-    let [hp, hp_lim, stack_top, stack_lim, log_bias] = Mutator::OFFSETS;
+    let [hp, hp_lim, stack_top, stack_lim, log_bias, limit] = Mutator::OFFSETS;
     assert!(offset_of!(BhcMutator, hp) == hp);
     assert!(offset_of!(BhcMutator, hp_lim) == hp_lim);
     assert!(offset_of!(BhcMutator, stack_top) == stack_top);
     assert!(offset_of!(BhcMutator, stack_lim) == stack_lim);
     assert!(offset_of!(BhcMutator, log_bias) == log_bias);
+    assert!(offset_of!(BhcMutator, limit) == limit);
     assert!(size_of::<BhcMutator>() <= size_of::<Mutator>());
 };
 

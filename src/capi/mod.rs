@@ -39,7 +39,7 @@ mod stats;
 
 pub use arena::*;
 pub use capability::*;
-pub use error::{BhcStatus, bhc_last_error, bhc_last_error_message};
+pub use error::{BhcStatus, bhc_last_error, bhc_last_error_message, bhc_status_name};
 pub use general::*;
 pub use layout::*;
 pub use machine::*;

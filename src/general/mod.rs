@@ -67,3 +67,5 @@ pub use verify::{Corruption, Verified};
 pub(crate) use info::{ELSEWHERE as INFO_ELSEWHERE, MAGIC as INFO_MAGIC};
 #[cfg(feature = "capi")]
 pub(crate) use old::LARGE as LARGE_WORDS;
+#[cfg(feature = "capi")]
+pub(crate) use remember::CARD;

@@ -74,13 +74,14 @@ const fn code(kind: Collection) -> u8 {
 }
 
 impl Mutator {
-    /// Where `hp`, `hp_lim`, `stack_top`, `stack_lim` and `log_bias` are, in bytes.
-    pub(crate) const OFFSETS: [usize; 5] = [
+    /// Where `hp`, `hp_lim`, `stack_top`, `stack_lim`, `log_bias` and `limit` are, in bytes.
+    pub(crate) const OFFSETS: [usize; 6] = [
         offset_of!(Mutator, hp),
         offset_of!(Mutator, hp_lim),
         offset_of!(Mutator, stack_top),
         offset_of!(Mutator, stack_lim),
         offset_of!(Mutator, log_bias),
+        offset_of!(Mutator, limit),
     ];
 
     /// Lets the fast path run to the end of the nursery; or nowhere, if it is to come by at once.

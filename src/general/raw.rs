@@ -49,6 +49,8 @@ pub use super::mutator::Mutator;
 use super::object::Managed;
 use super::root::Root;
 use super::roots::RootTable;
+#[cfg(feature = "capi")]
+pub(crate) use super::roots::Slot;
 use super::statistics::Collection;
 use crate::error::{AllocError, AllocResult};
 
@@ -393,6 +395,27 @@ impl<'h> Raw<'h> {
             let roots = (*self.mutator.collector.get()).roots;
             RootTable::own(roots, object.as_ptr()).map(|slot| Root::new(slot)).ok_or(super::heap::NO_ROOTS)
         }
+    }
+
+    /// A slot of the root table that points to an object: what a [`Root`] has, for code without types.
+    ///
+    /// # Safety
+    /// An object of this heap, with any tag.
+    #[cfg(feature = "capi")]
+    pub(crate) unsafe fn own_slot(self, object: NonNull<Header>) -> AllocResult<NonNull<Slot>> {
+        // SAFETY: the caller's promise; nobody else has the collector.
+        let slot = unsafe { RootTable::own((*self.mutator.collector.get()).roots, object.as_ptr()) };
+        slot.ok_or(super::heap::NO_ROOTS)
+    }
+
+    /// Frees such a slot.
+    ///
+    /// # Safety
+    /// It came from [`own_slot`](Self::own_slot) of this heap, and is not used afterwards.
+    #[cfg(feature = "capi")]
+    pub(crate) unsafe fn disown_slot(self, slot: NonNull<Slot>) {
+        // SAFETY: the caller's promise.
+        unsafe { RootTable::disown(slot) };
     }
 
     /// The object that a pointer, with any tag, leads to: itself, or what it was [updated](Self::update) with. The

@@ -26,7 +26,7 @@ use super::faults::{Fault, strikes};
 use super::info::{Header, WORD, len_of, word};
 
 /// An array's card, in bytes.
-pub(super) const CARD: usize = 512;
+pub(crate) const CARD: usize = 512;
 
 /// An object, or a card of it.
 #[derive(Clone, Copy)]

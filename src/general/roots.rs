@@ -36,7 +36,7 @@ const CHUNK_LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
 /// What a free slot holds. It is no pointer to an object, which would be aligned.
 const FREE: usize = 1;
 
-pub(super) type Slot = Cell<Word>;
+pub(crate) type Slot = Cell<Word>;
 
 /// The bytes of a group of slots.
 const GROUP: usize = 512;

@@ -41,7 +41,7 @@ pub enum ByRegion<'r> {
     /// The raw bytes of a General Heap, which never move.
     General(HeapBytes),
     /// No region, for a kind that there is none of: every request is refused, with
-    /// [`RegionExhausted`](AllocError::RegionExhausted).
+    /// [`RegionExhausted`](AllocError::RegionExhausted). Nothing is counted.
     Nowhere,
 }
 
@@ -122,6 +122,11 @@ unsafe impl MemoryRegion for ByRegion<'_> {
 }
 
 mod sealed {
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be a `KnownRegion`: the trait is sealed",
+        label = "only `System`, `&HotArena`, `&PinnedHeap` and `HeapBytes` are",
+        note = "what comes out of a `ByRegion` frees the blocks of what went in"
+    )]
     pub trait Sealed {}
 }
 
