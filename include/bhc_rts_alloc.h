@@ -664,8 +664,6 @@ size_t bhc_stats_text(const BhcCapability *capability,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* BHC_RTS_ALLOC_H */
-
 
 /* ---- The fast paths, and what else a compiler can do better than a call. ----
  *
@@ -905,3 +903,5 @@ static inline BhcStatus bhc_gc_write_element_inline(BhcMutator *mutator, void *a
 #ifdef __cplusplus
 }
 #endif
+
+#endif  /* BHC_RTS_ALLOC_H */

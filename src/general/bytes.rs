@@ -32,6 +32,7 @@ use alloc::vec::Vec;
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::space::{Space, Use};
@@ -601,6 +602,20 @@ impl Bytes {
 pub struct HeapBytes {
     inner: Shared<Bytes>,
 }
+
+/// What would have to hold for a heap to be used by several threads, or by another than its own. Nothing implements it:
+/// without the impls that ask for it, the compiler would name each `Cell` inside in place of the reason.
+#[diagnostic::on_unimplemented(
+    message = "a General Heap, its raw bytes, and the capability that has it stay on their thread",
+    label = "would leave its thread",
+    note = "make another heap, or another `Capability`, on that thread; what capabilities share is a Pinned Heap: `capability.pinned().clone()`"
+)]
+pub(super) trait OffItsThread {}
+
+// SAFETY: never applies.
+unsafe impl Send for HeapBytes where for<'h> PhantomData<&'h HeapBytes>: OffItsThread {}
+// SAFETY: never applies.
+unsafe impl Sync for HeapBytes where for<'h> PhantomData<&'h HeapBytes>: OffItsThread {}
 
 static_assertions::assert_not_impl_any!(HeapBytes: Send, Sync);
 

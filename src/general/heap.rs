@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
+use core::marker::PhantomData;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU8};
 
 use super::array::{Array, PtrArray};
 use super::builder::GeneralHeapBuilder;
-use super::bytes::HeapBytes;
+use super::bytes::{HeapBytes, OffItsThread};
 use super::collector::{Collector, Settings};
 use super::info::{Header, Info, WORD, len_of, word};
 use super::mutator::{Mutator, Shared};
@@ -86,6 +87,11 @@ pub struct GeneralHeap {
     roots: NonNull<RootTable>,
     bytes: HeapBytes,
 }
+
+// SAFETY: never applies.
+unsafe impl Send for GeneralHeap where for<'h> PhantomData<&'h GeneralHeap>: OffItsThread {}
+// SAFETY: never applies.
+unsafe impl Sync for GeneralHeap where for<'h> PhantomData<&'h GeneralHeap>: OffItsThread {}
 
 static_assertions::assert_not_impl_any!(GeneralHeap: Send, Sync);
 

@@ -9,7 +9,6 @@ fn generated() -> String {
     let mut config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).expect("the configuration");
     let source = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file of the source");
     config.header = Some(introduction(&source("mod.rs")));
-    config.trailer = Some(source("inline.h"));
     let mut builder = cbindgen::Builder::new().with_config(config);
     // In the order in which a reader wants them.
     for file in ["machine", "error", "layout", "capability", "arena", "pinned", "general", "stats"] {
@@ -17,7 +16,10 @@ fn generated() -> String {
     }
     let mut header = Vec::new();
     builder.generate().expect("cbindgen understands the source").write(&mut header);
-    plain(&String::from_utf8(header).expect("text"))
+    let header = plain(&String::from_utf8(header).expect("text"));
+    // Inside the include guard, which is where cbindgen's own trailer is not.
+    let (declarations, end) = header.rsplit_once("\n#endif").expect("the end of the include guard");
+    format!("{declarations}\n{}\n#endif{end}", source("inline.h"))
 }
 
 /// What the module says of itself: the conventions are those of the header.
