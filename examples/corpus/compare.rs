@@ -7,17 +7,21 @@
 //!
 //! # Note: the temporaries
 //! The sums of a block live as long as the block: they are the temporaries of a kernel, and each block is a scope of the
-//! arena that they come from. The first block makes the arena take a chunk of memory, all others use it again.
+//! arena that they come from. The first block makes the arena take a chunk of memory, all others use it again. It need
+//! not be an arena for vectors: what is allocated for [`Align<64>`] is aligned so in any.
 
 use std::collections::BinaryHeap;
 
-use bhc_rts_alloc::{Align, AlignedSlice, AllocResult, HotArena, MemoryRegion, Scope, SimdLevel};
+use bhc_rts_alloc::{Align, AlignedSlice, AllocResult, HotArena, KnownAlign, MemoryRegion, Scope, SimdLevel};
 
 use super::kernels::dot_padded;
 use super::vectors::Vector;
 
 /// Documents on each side of a block of pairs.
 pub const BLOCK: usize = 32;
+
+/// What the temporaries of a block are at the most, in bytes.
+pub const TEMPORARIES: usize = BLOCK * BLOCK * size_of::<f32>();
 
 /// Columns that are multiplied at a time: a whole number of 64-byte vectors, so every panel is aligned as its vector.
 const PANEL: usize = 1024;
@@ -26,10 +30,10 @@ const PANEL: usize = 1024;
 ///
 /// # Errors
 /// If there is no memory for the temporaries.
-pub fn for_each_pair<V: MemoryRegion, R: MemoryRegion>(
+pub fn for_each_pair<V: MemoryRegion, A: KnownAlign, R: MemoryRegion>(
     level: SimdLevel,
     vectors: &[Vector<V>],
-    temporaries: &mut HotArena<Align<64>, R>,
+    temporaries: &mut HotArena<A, R>,
     mut visit: impl FnMut(usize, usize, f32),
     mut block_done: impl FnMut(),
 ) -> AllocResult<()> {
@@ -58,12 +62,12 @@ pub fn blocks(documents: usize) -> usize {
 }
 
 /// The products of all `rows` with all `columns`, row by row; on the diagonal only those above it.
-fn multiply_block<'s, V: MemoryRegion>(
+fn multiply_block<'s, V: MemoryRegion, A: KnownAlign>(
     level: SimdLevel,
     rows: &[Vector<V>],
     columns: &[Vector<V>],
     diagonal: bool,
-    scope: &Scope<'s, '_, Align<64>>,
+    scope: &Scope<'s, '_, A>,
 ) -> AllocResult<&'s mut AlignedSlice<f32, Align<64>>> {
     let sums = scope.try_alloc_buffer::<f32, Align<64>>(rows.len() * columns.len())?;
     let len = rows.first().map_or(0, |vector| vector.padded().len());

@@ -1,11 +1,12 @@
 //! Finds the most similar text files below a folder: the main job of this crate's memory on real input.
 //!
-//! `cargo run --release --example corpus -- [PATH] [--top N]`
+//! `cargo run --release --example corpus -- [PATH] [--top N] [--vectors REGION]`
 //!
 //! One module a phase, in the order in which a file goes through them: [`walk`] finds it, [`read`] brings it into
 //! page-aligned memory, [`tokens`] makes words of it, [`terms`] counts them in a [`tree`], [`vectors`] makes a TF-IDF
 //! vector, [`compare`] multiplies every vector with every other by [`kernels`], and [`report`] prints what came of it.
-//! [`run`] drives them and is where memory is given out; this file only speaks to the shell.
+//! [`run`] drives them and gives out memory, all of it from the regions of one `Capability`; this file only speaks to the
+//! shell.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,7 +38,9 @@ fn main() -> ExitCode {
                 Err(error) => (complain(&error.to_string()), error.exit_code()),
             }
         }
-        Err(error) => (complain(&format!("{error}\nusage: corpus [PATH] [--top N]   (--help says more)")), 2),
+        Err(error) => {
+            (complain(&format!("{error}\nusage: corpus [PATH] [--top N] [--vectors REGION]   (--help says more)")), 2)
+        }
     };
     match written {
         Ok(()) => ExitCode::from(code),

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use bhc_rts_alloc::RegionKind;
+
 /// What to do.
 #[derive(Debug)]
 pub enum Command {
@@ -19,12 +21,19 @@ pub struct Options {
     pub top: usize,
     /// Whether to show progress on standard error.
     pub progress: bool,
+    /// Which region the vectors are in: one of [`VECTOR_REGIONS`]. Any other has no room for them. (The arena would have,
+    /// but its scopes want it for themselves while the vectors are used.)
+    pub vectors: RegionKind,
     pub limits: Limits,
 }
 
+/// Where vectors may be, by the names that the command line has for it.
+pub const VECTOR_REGIONS: [(&str, RegionKind); 3] =
+    [("pinned", RegionKind::Pinned), ("general", RegionKind::General), ("system", RegionKind::System)];
+
 impl Options {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), top: 10, progress: false, limits: Limits::default() }
+        Self { root: root.into(), top: 10, progress: false, vectors: RegionKind::Pinned, limits: Limits::default() }
     }
 }
 
@@ -70,11 +79,12 @@ const MAX_TOP: usize = 100_000;
 pub const USAGE: &str = "\
 Finds the most similar text files below a folder.
 
-usage: corpus [PATH] [--top N]
+usage: corpus [PATH] [--top N] [--vectors REGION]
 
-  PATH     a folder, or a single file (default: the checkout this was built from)
-  --top N  how many pairs to print, 0 to 100000 (default: 10)
-  --help   this text
+  PATH              a folder, or a single file (default: the checkout this was built from)
+  --top N           how many pairs to print, 0 to 100000 (default: 10)
+  --vectors REGION  which memory vectors are in: pinned, general or system (default: pinned)
+  --help            this text
 
 Text is UTF-8 without a NUL byte. Hidden files, and what a .gitignore or .ignore in the folder
 names, are not looked at; symbolic links are not followed. Words are runs of letters and digits, of
@@ -97,39 +107,50 @@ no sense or PATH cannot be read.
 /// What is wrong with them, as a sentence.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut arguments = arguments.into_iter();
-    let (mut root, mut top, mut only_paths) = (None, None, false);
+    let (mut root, mut only_paths) = (None, false);
+    let mut options = Options::new("");
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         if only_paths || !text.starts_with('-') || text == "-" {
             if root.replace(PathBuf::from(&argument)).is_some() {
                 return Err("more than one PATH is given".to_owned());
             }
-        } else if text == "--" {
-            only_paths = true;
-        } else if text == "--help" || text == "-h" {
-            return Ok(Command::Help);
-        } else if text == "--top" {
-            let value = arguments.next().ok_or("--top wants a number")?;
-            top = Some(parse_top(&value.to_string_lossy())?);
-        } else if let Some(value) = text.strip_prefix("--top=") {
-            top = Some(parse_top(value)?);
-        } else {
-            return Err(format!("there is no option `{}`", super::report::printable(Path::new(&argument))));
+            continue;
+        }
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (&*text, None),
+        };
+        let mut value = |wanted: &str| {
+            let next = || arguments.next().map(|value| value.to_string_lossy().into_owned());
+            value.clone().or_else(next).ok_or_else(|| format!("{name} wants {wanted}"))
+        };
+        match name {
+            "--" if text == name => only_paths = true,
+            "--help" | "-h" if text == name => return Ok(Command::Help),
+            "--top" => options.top = parse_top(&value("a number")?)?,
+            "--vectors" => options.vectors = parse_vectors(&value("a region")?)?,
+            _ => return Err(format!("there is no option `{}`", super::report::printable(Path::new(&argument)))),
         }
     }
-    let mut options = Options::new(match root {
+    options.root = match root {
         // `ignore` takes a lone `-` for standard input.
         Some(path) if path.as_os_str() == "-" => PathBuf::from("./-"),
         Some(path) => path,
         None => default_root(),
-    });
-    options.top = top.unwrap_or(options.top);
+    };
     Ok(Command::Run(options))
 }
 
 fn parse_top(value: &str) -> Result<usize, String> {
     let number = value.parse().ok().filter(|number| *number <= MAX_TOP);
     number.ok_or_else(|| format!("--top wants a number from 0 to {MAX_TOP}, not `{}`", value.escape_debug()))
+}
+
+fn parse_vectors(value: &str) -> Result<RegionKind, String> {
+    let named = VECTOR_REGIONS.into_iter().find(|(name, _)| *name == value);
+    let kind = named.map(|(_, kind)| kind);
+    kind.ok_or_else(|| format!("--vectors wants `pinned`, `general` or `system`, not `{}`", value.escape_debug()))
 }
 
 /// The checkout that this was built from, or where we are if that is gone.

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bhc_rts_alloc::general::GcStats;
-use bhc_rts_alloc::{Align, AllocStats, KnownAlign, PageAlign, SimdLevel, page_size};
+use bhc_rts_alloc::{Align, CapabilityStats, KnownAlign, PageAlign, RegionKind, SimdLevel, page_size};
+use indicatif::{HumanBytes, HumanCount};
 
 use super::read::{Reads, Skip, Skipped};
 use super::run::Phases;
@@ -48,11 +48,11 @@ pub struct Report {
     pub refused_words: u64,
     pub level: SimdLevel,
     pub phases: Phases,
-    /// The statistics of each region, at the end of comparing. Chunks of the arena are blocks of `System` and in its
-    /// figures too.
-    pub regions: Vec<(&'static str, AllocStats)>,
-    /// The index of the words, which is collected as a whole just before that.
-    pub collected: GcStats,
+    /// Which region the vectors are in.
+    pub vectors: RegionKind,
+    /// The statistics of all regions at the end of comparing: the vectors are live, and the heap of the index has been
+    /// collected as a whole when it was complete.
+    pub memory: CapabilityStats,
 }
 
 /// Files of a set that are shown by name.
@@ -109,12 +109,12 @@ impl Report {
             writeln!(out)?;
             for (nth, path) in paths.iter().take(SHOWN_OF_A_SET).enumerate() {
                 match nth {
-                    0 => writeln!(out, "  {:>6} ×  {}", Count(paths.len()), printable(path))?,
+                    0 => writeln!(out, "  {:>6} ×  {}", count(paths.len()), printable(path))?,
                     _ => writeln!(out, "            {}", printable(path))?,
                 }
             }
             if let more @ 1.. = paths.len().saturating_sub(SHOWN_OF_A_SET) {
-                writeln!(out, "            … and {} more", Count(more))?;
+                writeln!(out, "            … and {} more", count(more))?;
             }
         }
         match sets.saturating_sub(self.top) {
@@ -124,14 +124,14 @@ impl Report {
     }
 
     fn write_files(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "\nFiles: {} seen", Count(self.looked_at))?;
-        let line = |out: &mut dyn Write, count: usize, what: &dyn fmt::Display| match count {
+        writeln!(out, "\nFiles: {} seen", count(self.looked_at))?;
+        let line = |out: &mut dyn Write, number: usize, what: &dyn fmt::Display| match number {
             0 => Ok(()),
-            _ => writeln!(out, "  {:>10}  {what}", Count(count)),
+            _ => writeln!(out, "  {:>10}  {what}", count(number)),
         };
-        let mut compared = format!("compared, {}", Bytes(self.text_bytes));
+        let mut compared = format!("compared, {}", HumanBytes(self.text_bytes));
         if self.documents != self.texts {
-            compared += &format!(", {} of them with different words", Count(self.documents));
+            compared += &format!(", {} of them with different words", count(self.documents));
         }
         line(out, self.texts, &compared)?;
         for why in Skip::ALL {
@@ -141,15 +141,15 @@ impl Report {
                     writeln!(out, "                {}: {}", printable(&relative(&self.root, path)), Escaped(reason))?;
                 }
                 if let more @ 1.. = self.skipped.count(why) - self.skipped.examples.len() {
-                    writeln!(out, "                … and {} more", Count(more))?;
+                    writeln!(out, "                … and {} more", count(more))?;
                 }
             }
         }
         if self.reads.files() != 0 {
-            writeln!(out, "\nReading: {} in {}", Bytes(self.reads.bytes), Counted(self.reads.files(), "file"))?;
+            writeln!(out, "\nReading: {} in {}", HumanBytes(self.reads.bytes), Counted(self.reads.files(), "file"))?;
             line(out, self.reads.direct, &"by direct IO into page-aligned memory")?;
-            for (why, count) in &self.reads.buffered {
-                line(out, *count, &format_args!("through the page cache: {why}"))?;
+            for (why, files) in &self.reads.buffered {
+                line(out, *files, &format_args!("through the page cache: {why}"))?;
             }
         }
         Ok(())
@@ -160,9 +160,14 @@ impl Report {
             return Ok(());
         }
         let Features { terms, shared, columns } = self.features;
-        writeln!(out, "\nVectors: {} of {}", Count(self.documents), Counted(columns, "column"))?;
-        writeln!(out, "  {:>10}  words in all", Count(terms))?;
-        write!(out, "  {:>10}  words in more than one text, ", Count(shared))?;
+        let region = match self.vectors {
+            RegionKind::Pinned => "the Pinned Heap",
+            RegionKind::General => "the General Heap",
+            _ => "memory of the system",
+        };
+        writeln!(out, "\nVectors: {} of {} in {region}", count(self.documents), Counted(columns, "column"))?;
+        writeln!(out, "  {:>10}  words in all", count(terms))?;
+        write!(out, "  {:>10}  words in more than one text, ", count(shared))?;
         if self.features.folded() {
             let error = 1.0 / (columns as f64).sqrt();
             writeln!(out, "folded into the columns: similarities are good to about {error:.3}")?;
@@ -170,7 +175,7 @@ impl Report {
             writeln!(out, "a column each: similarities are exact to rounding")?;
         }
         if self.refused_words != 0 {
-            writeln!(out, "  {:>10}  words not counted: too many different ones", Count(self.refused_words as usize))?;
+            writeln!(out, "  {:>10}  words not counted: too many different ones", count(self.refused_words as usize))?;
         }
         Ok(())
     }
@@ -183,8 +188,8 @@ impl Report {
         writeln!(
             out,
             "  {:>10}  bytes is that of file bytes; a page has {}",
-            Count(PageAlign::BYTES),
-            Count(page_size())
+            count(PageAlign::BYTES),
+            count(page_size())
         )
     }
 
@@ -207,41 +212,7 @@ impl Report {
 
     fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\nMemory, by region")?;
-        let mut row = |name: &str, cells: [&dyn fmt::Display; 7]| {
-            write!(out, "  {name:<11}")?;
-            cells.into_iter().try_for_each(|cell| write!(out, "{cell:>12}"))?;
-            writeln!(out)
-        };
-        row("", [&"allocated", &"freed", &"live", &"peak", &"allocations", &"frees", &"failed"])?;
-        for (region, stats) in &self.regions {
-            let bytes = |bytes: usize| Bytes(bytes as u64);
-            row(
-                region,
-                [
-                    &bytes(stats.total_allocated),
-                    &bytes(stats.total_deallocated),
-                    &bytes(stats.current_live),
-                    &bytes(stats.peak_usage),
-                    &Count(stats.allocation_count),
-                    &Count(stats.deallocation_count),
-                    &Count(stats.failed_allocations),
-                ],
-            )?;
-        }
-        row("", [&"allocated", &"promoted", &"copied", &"live", &"minor GCs", &"full GCs", &"max pause"])?;
-        let gc = &self.collected;
-        row(
-            "GeneralHeap",
-            [
-                &Bytes(gc.bytes_allocated),
-                &Bytes(gc.bytes_promoted),
-                &Bytes(gc.bytes_copied),
-                &Bytes(gc.live_after_full as u64),
-                &Count(gc.minor_collections as usize),
-                &Count(gc.full_collections as usize),
-                &Milliseconds(gc.minor_pauses.longest().max(gc.full_pauses.longest())),
-            ],
-        )
+        self.memory.to_string().lines().try_for_each(|line| writeln!(out, "  {line}"))
     }
 }
 
@@ -291,20 +262,8 @@ impl fmt::Display for Copies {
 }
 
 /// A number with its thousands apart.
-struct Count(usize);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index != 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        f.pad(&text)
-    }
+fn count(number: usize) -> String {
+    HumanCount(number as u64).to_string()
 }
 
 /// A number of things, in singular or plural.
@@ -312,41 +271,11 @@ struct Counted(usize, &'static str);
 
 impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(count, thing) = *self;
+        let Self(number, thing) = *self;
         match thing.strip_suffix('y') {
-            _ if count == 1 => write!(f, "1 {thing}"),
-            Some(stem) => write!(f, "{} {stem}ies", Count(count)),
-            None => write!(f, "{} {thing}s", Count(count)),
+            _ if number == 1 => write!(f, "1 {thing}"),
+            Some(stem) => write!(f, "{} {stem}ies", count(number)),
+            None => write!(f, "{} {thing}s", count(number)),
         }
-    }
-}
-
-/// A size, in the unit that leaves it at most four digits.
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut size = self.0 as f64;
-        let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB"].into_iter();
-        let mut unit = units.next().unwrap_or_default();
-        if self.0 < 1024 {
-            return f.pad(&format!("{size} {unit}"));
-        }
-        for larger in units {
-            if size < 1024.0 {
-                break;
-            }
-            (size, unit) = (size / 1024.0, larger);
-        }
-        f.pad(&format!("{size:.1} {unit}"))
-    }
-}
-
-/// A time, given in nanoseconds.
-struct Milliseconds(u64);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{:.3} ms", self.0 as f64 / 1e6))
     }
 }

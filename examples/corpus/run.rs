@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bhc_rts_alloc::{
-    Align, AllocError, AllocResult, GeneralHeap, HotArena, MemoryRegion, PageAlign, PinnedHeap, Place, SimdLevel,
-    System,
+    Align, AllocError, AllocResult, ByRegion, Capability, Config, GeneralHeap, HotArena, MemoryRegion, PageAlign,
+    Parts, PinnedHeap, Place, RegionKind, SimdLevel,
 };
 
-use super::compare::{self, Pair, Top};
+use super::compare::{self, Pair, TEMPORARIES, Top};
 use super::options::{Limits, Options};
 use super::read::{self, Reads, Skip, Skipped};
 use super::report::{Report, SimilarPair, printable, relative};
 use super::terms::{Bag, TermIndex};
-use super::vectors::{self, Vector};
+use super::vectors::{self, MIN_COLUMNS, Vector};
 use super::{progress, walk};
 
 /// Why there is no report.
@@ -54,16 +54,17 @@ pub struct Phases {
 /// If the root cannot be read, memory for the vectors or the temporaries is short, or `out` does not take the report.
 /// What is wrong with single files is in the report.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> {
-    // Where memory comes from, for each of the four kinds of use there are. File bytes live from a read to the end of
-    // counting words and want to be pinned for the device; the nodes of the index live until none points to them any
-    // more; vectors live as long as the job; temporaries of the kernels live as long as a block of pairs, which is a
-    // scope of the arena.
-    let pinned = PinnedHeap::builder().limit(pinned_bytes(&options.limits)).try_build()?;
-    let file_bytes = Place::<PageAlign>::new().within(&pinned);
-    let collected = GeneralHeap::builder().nursery(NURSERY).limit(options.limits.index_bytes).try_build()?;
-    let index = TermIndex::new(collected, options.limits.terms);
-    let vector_memory = Place::<Align<64>>::new();
-    let mut temporaries = HotArena::<Align<64>>::default();
+    // All memory is of one capability's regions, by the four kinds of use there are. File bytes live from a read to the
+    // end of counting words and want to be pinned for the device; the nodes of the index live until none points to them
+    // any more, which is what the General Heap finds out; temporaries of the kernels live as long as a block of pairs,
+    // which is a scope of the Hot Arena; vectors live as long as the job, in a region that is known only now. So that
+    // one is a value, and the alignment, which the kernels rely on, stays in the type.
+    let mut capability = config(options).try_build()?;
+    let pinned = capability.pinned().clone();
+    let vector_memory = Place::<Align<64>>::new().within(vector_region(&capability, &pinned, options.vectors));
+    let Parts { arena, general, .. } = capability.parts();
+    let index = TermIndex::new(general, options.limits.terms);
+    let file_bytes = Place::<PageAlign>::new().within(&*pinned);
 
     let mut phases = Phases::default();
     let found = timed(&mut phases.walk, || walk::walk(&options.root, &options.limits))
@@ -76,9 +77,10 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
 
     let (features, vectors) =
         timed(&mut phases.vectors, || vectors::build(&bags, &index.documents(), &options.limits, &vector_memory))?;
+    let refused_words = index.refused();
 
     let level = SimdLevel::detect();
-    let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, &mut temporaries))?;
+    let pairs = timed(&mut phases.compare, || best_pairs(level, &vectors, options, arena))?;
 
     let name = |document: usize| relative(&options.root, &paths[document][0]);
     let pairs = pairs.into_iter().map(|pair| SimilarPair {
@@ -108,11 +110,11 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
         pairs: pairs.collect(),
         same,
         features,
-        refused_words: index.refused(),
+        refused_words,
         level,
         phases,
-        collected: index.heap().gc_stats(),
-        regions: vec![("PinnedHeap", pinned.stats()), ("System", System.stats()), ("HotArena", temporaries.stats())],
+        vectors: options.vectors,
+        memory: capability.stats(),
     };
     report.write(out)?;
     out.flush()?;
@@ -122,16 +124,46 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Report, RunError> 
 /// The young nodes of the index: those of some texts, in a part of the level-2 cache that leaves room for the texts.
 const NURSERY: usize = 512 << 10;
 
-/// The most memory that file bytes may take: a file, and what the heap keeps of those before it. A file that has grown since it
-/// was looked at does not fit, and cannot be read.
-fn pinned_bytes(limits: &Limits) -> usize {
+/// What the regions may take, so that a job that needs more than it should ends with an error.
+pub fn config(options: &Options) -> Config {
+    let limits = &options.limits;
+    let vectors = |kind| if options.vectors == kind { vector_bytes(limits) } else { 0 };
+    let pinned = file_bytes(limits).saturating_add(vectors(RegionKind::Pinned));
+    let general = limits.index_bytes.saturating_add(vectors(RegionKind::General));
+    Config::new()
+        .pinned(PinnedHeap::builder().limit(pinned))
+        .general(GeneralHeap::builder().nursery(NURSERY).limit(general))
+        // Chunks have headers, and are of sizes that double.
+        .arena(HotArena::builder().limit(4 * TEMPORARIES))
+}
+
+/// A file, and what a heap keeps of those before it. A file that has grown since it was looked at does not fit, and
+/// cannot be read.
+fn file_bytes(limits: &Limits) -> usize {
     const KEPT: usize = 16 << 20;
     usize::try_from(limits.file_bytes).unwrap_or(usize::MAX).saturating_add(KEPT)
 }
 
+/// All vectors. They have the fewest columns even where that is more than there should be, and a block is a quarter
+/// larger than asked for at the most.
+fn vector_bytes(limits: &Limits) -> usize {
+    let fewest = limits.documents.saturating_mul(MIN_COLUMNS * size_of::<f32>());
+    limits.vector_bytes.max(fewest).saturating_mul(5) / 4
+}
+
+/// The region of the vectors. What the [parts](Capability::parts) borrow is not in it, so both are used side by side.
+fn vector_region<'p>(capability: &Capability, pinned: &'p PinnedHeap, kind: RegionKind) -> ByRegion<'p> {
+    match kind {
+        RegionKind::Pinned => pinned.into(),
+        RegionKind::General => capability.general().bytes().into(),
+        RegionKind::System => ByRegion::System,
+        _ => ByRegion::Nowhere,
+    }
+}
+
 /// The texts read so far. Those with the same words are one document, known by the first of its paths.
-struct Texts {
-    index: TermIndex,
+struct Texts<'h> {
+    index: TermIndex<'h>,
     bags: Vec<Bag>,
     /// Of each document, sorted. As files come sorted, so are documents by their first path.
     paths: Vec<Vec<PathBuf>>,
@@ -141,8 +173,8 @@ struct Texts {
     text_bytes: u64,
 }
 
-impl Texts {
-    fn new(index: TermIndex, skipped: Skipped) -> Self {
+impl<'h> Texts<'h> {
+    fn new(index: TermIndex<'h>, skipped: Skipped) -> Self {
         Self {
             index,
             bags: Vec::new(),
@@ -222,11 +254,11 @@ impl Texts {
 }
 
 /// Compares all pairs and keeps the best.
-fn best_pairs<V: MemoryRegion, R: MemoryRegion>(
+fn best_pairs<V: MemoryRegion>(
     level: SimdLevel,
     vectors: &[Vector<V>],
     options: &Options,
-    temporaries: &mut HotArena<Align<64>, R>,
+    temporaries: &mut HotArena,
 ) -> AllocResult<Vec<Pair>> {
     if options.top == 0 {
         return Ok(Vec::new());

@@ -18,8 +18,9 @@ pub type Bag = Rc<[(u32, u32)]>;
 
 /// The words of all documents so far.
 #[derive(Debug)]
-pub struct TermIndex {
-    heap: GeneralHeap,
+pub struct TermIndex<'h> {
+    /// Where it is.
+    pub heap: &'h mut GeneralHeap,
     /// Of no words at all there is none.
     tree: Option<Root<Node>>,
     limit: u32,
@@ -34,9 +35,9 @@ pub struct Counted {
     tree: Option<Root<Node>>,
 }
 
-impl TermIndex {
-    /// An index of at most `limit` words. It has `heap` for itself.
-    pub fn new(heap: GeneralHeap, limit: usize) -> Self {
+impl<'h> TermIndex<'h> {
+    /// An index of at most `limit` words, of objects in `heap`.
+    pub fn new(heap: &'h mut GeneralHeap, limit: usize) -> Self {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         Self { heap, tree: None, limit, refused: 0 }
     }
@@ -89,7 +90,7 @@ impl TermIndex {
     }
 
     fn tree(&self) -> Tree<'_> {
-        self.tree.as_ref().map(|root| root.get(&self.heap))
+        self.tree.as_ref().map(|root| root.get(self.heap))
     }
 
     /// How many documents have each word, by [`Term::id`].
@@ -107,10 +108,5 @@ impl TermIndex {
     /// How often a word was not counted because the index was full.
     pub fn refused(&self) -> u64 {
         self.refused
-    }
-
-    /// The heap that the index is in.
-    pub fn heap(&self) -> &GeneralHeap {
-        &self.heap
     }
 }

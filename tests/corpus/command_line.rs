@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::corpus::options::{Command, Options, USAGE, parse};
+use bhc_rts_alloc::RegionKind;
+
+use crate::corpus::options::{Command, Options, USAGE, VECTOR_REGIONS, parse};
 
 fn options(arguments: &[&str]) -> Options {
     match parse(arguments.iter().map(OsString::from)) {
@@ -17,10 +19,10 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn without_arguments_it_is_this_checkout_and_ten_pairs() {
+fn without_arguments_it_is_this_checkout_ten_pairs_and_vectors_that_are_pinned() {
     let options = options(&[]);
     assert_eq!(options.root, Path::new(env!("CARGO_MANIFEST_DIR")));
-    assert_eq!(options.top, 10);
+    assert_eq!((options.top, options.vectors), (10, RegionKind::Pinned));
 }
 
 #[test]
@@ -31,6 +33,19 @@ fn path_and_top_stand_in_any_order_and_the_last_top_counts() {
     }
     assert_eq!(options(&["--top", "3", "--top=0"]).top, 0);
     assert_eq!(options(&["--top", "100000"]).top, 100_000);
+}
+
+#[test]
+fn each_region_for_vectors_has_a_name_that_the_help_says() {
+    for (name, kind) in VECTOR_REGIONS {
+        assert_eq!(options(&["--vectors", name]).vectors, kind);
+        assert_eq!(
+            options(&["--vectors", "pinned", "here", &format!("--vectors={name}")]).vectors,
+            kind,
+            "the last one"
+        );
+        assert!(USAGE.contains(name), "{name}");
+    }
 }
 
 #[test]
@@ -57,12 +72,21 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
     assert_eq!(refusal(&["--topp", "3"]), "there is no option `--topp`");
     assert_eq!(refusal(&["-x"]), "there is no option `-x`");
     assert_eq!(refusal(&["-\u{1b}[2J"]), "there is no option `-\\u{1b}[2J`");
+    for argument in ["--help=yes", "--=", "-h=", "--=--top"] {
+        assert_eq!(refusal(&[argument]), format!("there is no option `{argument}`"));
+    }
     assert_eq!(refusal(&["a", "b"]), "more than one PATH is given");
     assert_eq!(refusal(&["--top"]), "--top wants a number");
     for value in ["", "x", "-1", "1.5", "100001", "99999999999999999999999"] {
         let expected = format!("--top wants a number from 0 to 100000, not `{value}`");
         assert_eq!(refusal(&["--top", value]), expected);
         assert_eq!(refusal(&[&format!("--top={value}")]), expected);
+    }
+    assert_eq!(refusal(&["--vectors"]), "--vectors wants a region");
+    for value in ["", "arena", "Pinned", "a=b"] {
+        let expected = format!("--vectors wants `pinned`, `general` or `system`, not `{value}`");
+        assert_eq!(refusal(&["--vectors", value]), expected);
+        assert_eq!(refusal(&[&format!("--vectors={value}")]), expected);
     }
 }
 

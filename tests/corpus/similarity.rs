@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bhc_rts_alloc::{Align, AllocError, AllocStats, GeneralHeap, HotArena, MemoryRegion, Place, SimdLevel};
+use bhc_rts_alloc::{Align, AllocError, AllocStats, GeneralHeap, HotArena, KnownAlign, MemoryRegion, Place, SimdLevel};
 use proptest::prelude::*;
 
-use crate::corpus::compare::{self, BLOCK, Pair, Top};
+use crate::corpus::compare::{self, BLOCK, Pair, TEMPORARIES, Top};
 use crate::corpus::options::Limits;
 use crate::corpus::terms::{Bag, TermIndex};
 use crate::corpus::tokens::for_each_word;
-use crate::corpus::vectors::{self, Features, MIN_COLUMNS};
+use crate::corpus::vectors::{self, Features, MIN_COLUMNS, Vector};
 use crate::region::{Audit, Failure};
 
 /// How far a similarity may be off: `f32` has 24 bits, and sums of a few thousand products lose a few of them.
@@ -82,7 +82,8 @@ fn cosine(x: &BTreeMap<String, f64>, y: &BTreeMap<String, f64>) -> f64 {
 
 /// The bags, and how many of them have each word.
 fn bags(texts: &[String]) -> (Vec<Bag>, Vec<u32>) {
-    let mut index = TermIndex::new(GeneralHeap::new(), usize::MAX);
+    let mut heap = GeneralHeap::new();
+    let mut index = TermIndex::new(&mut heap, usize::MAX);
     let mut bag = |text: &String| {
         let text = index.count(text).expect("memory");
         let bag = text.bag.clone();
@@ -92,7 +93,8 @@ fn bags(texts: &[String]) -> (Vec<Bag>, Vec<u32>) {
     (texts.iter().map(&mut bag).collect(), index.documents())
 }
 
-/// Checks vectors, padding and all similarities of `texts`, at every level of this machine.
+/// Checks vectors, padding and all similarities of `texts`, at every level of this machine, with the temporaries in an
+/// arena as it is usual and in one for vectors.
 fn check(texts: &[String]) -> Features {
     let region = Audit::new();
     let place = Place::<Align<64>>::new().within(&region);
@@ -114,27 +116,37 @@ fn check(texts: &[String]) -> Features {
     }
 
     for level in SimdLevel::levels() {
-        let mut temporaries = HotArena::builder().align::<Align<64>>().within(&region).build();
-        let mut seen = BTreeSet::new();
-        let mut blocks = 0;
-        let visit = |i: usize, j: usize, similarity: f32| {
-            let expected = cosine(&expected[i], &expected[j]);
-            let difference = (f64::from(similarity) - expected).abs();
-            assert!(difference < TOLERANCE, "{level}: pair {i}, {j}: {similarity} and {expected}");
-            assert!(i < j && seen.insert((i, j)), "each pair comes once, the earlier document first");
-        };
-        compare::for_each_pair(level, &vectors, &mut temporaries, visit, || blocks += 1).expect("memory");
-        assert_eq!(seen.len(), texts.len() * texts.len().saturating_sub(1) / 2, "all pairs come");
-        assert_eq!(blocks, compare::blocks(texts.len()), "the progress bar comes to its end");
-        assert_eq!(temporaries.stats(), temporaries_of(texts.len()));
-        assert_eq!(temporaries.stats().allocation_count, blocks, "one for each block");
-        assert!(temporaries.capacity() < 2 * BLOCK * BLOCK * size_of::<f32>(), "all blocks use the same memory");
+        check_pairs(level, &vectors, &expected, HotArena::builder().within(&region).build());
+        check_pairs(level, &vectors, &expected, HotArena::builder().align::<Align<64>>().within(&region).build());
     }
     features
 }
 
-/// The text files of this repository's `src`.
-pub fn own_sources() -> Vec<String> {
+/// Checks all similarities of the documents with these vectors, which are to be these maps.
+fn check_pairs<A: KnownAlign>(
+    level: SimdLevel,
+    vectors: &[Vector<&Audit>],
+    expected: &[BTreeMap<String, f64>],
+    mut temporaries: HotArena<A, &Audit>,
+) {
+    let mut seen = BTreeSet::new();
+    let mut blocks = 0;
+    let visit = |i: usize, j: usize, similarity: f32| {
+        let expected = cosine(&expected[i], &expected[j]);
+        let difference = (f64::from(similarity) - expected).abs();
+        assert!(difference < TOLERANCE, "{level}: pair {i}, {j}: {similarity} and {expected}");
+        assert!(i < j && seen.insert((i, j)), "each pair comes once, the earlier document first");
+    };
+    compare::for_each_pair(level, vectors, &mut temporaries, visit, || blocks += 1).expect("memory");
+    assert_eq!(seen.len(), expected.len() * expected.len().saturating_sub(1) / 2, "all pairs come");
+    assert_eq!(blocks, compare::blocks(expected.len()), "the progress bar comes to its end");
+    assert_eq!(temporaries.stats(), temporaries_of(expected.len()));
+    assert_eq!(temporaries.stats().allocation_count, blocks, "one for each block");
+    assert!(temporaries.capacity() < 2 * TEMPORARIES, "all blocks use the same memory");
+}
+
+/// The files below a folder, sorted.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -142,8 +154,14 @@ pub fn own_sources() -> Vec<String> {
         }
     }
     let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    collect(folder, &mut files);
     files.sort();
+    files
+}
+
+/// The text files of this repository's `src`.
+pub fn own_sources() -> Vec<String> {
+    let files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     files.iter().map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect()
 }
 
@@ -286,7 +304,7 @@ fn more_words_than_columns_are_folded_and_similarities_stay_close() {
             assert!((similarity - 1.0).abs() < 1e-5, "the same words stay the same: {similarity}");
         }
     };
-    let mut temporaries = HotArena::default();
+    let mut temporaries = HotArena::new();
     compare::for_each_pair(SimdLevel::detect(), &vectors, &mut temporaries, visit, || ()).expect("memory");
     assert!((sum / pairs).abs() < 0.3 * error, "errors cancel: {} on average", sum / pairs);
     assert!((squares / pairs).sqrt() < 1.2 * error, "the stated error: {}", (squares / pairs).sqrt());
@@ -317,7 +335,7 @@ fn without_memory_for_vectors_or_temporaries_there_is_an_error_and_nothing_leaks
     let place = Place::<Align<64>>::new().within(&region);
     // Isolated, the scope of each of the three blocks asks for memory; else the first one does.
     for (isolate, chunks) in [(false, 1), (true, 3)] {
-        let arena = HotArena::builder().align::<Align<64>>().isolate_scopes(isolate);
+        let arena = HotArena::builder().isolate_scopes(isolate);
         let mut refused = 0;
         loop {
             // And all after it: an arena that is refused a chunk tries a smaller one.
@@ -356,8 +374,7 @@ fn an_arena_too_small_for_a_block_is_an_error_and_good_for_smaller_ones() {
         (result, blocks, temporaries.stats())
     };
     let (result, blocks, stats) = compare(BLOCK + 1);
-    let size = BLOCK * BLOCK * size_of::<f32>();
-    assert_eq!(result, Err(AllocError::OutOfMemory { requested: size, available: 1024 }));
+    assert_eq!(result, Err(AllocError::OutOfMemory { requested: TEMPORARIES, available: 1024 }));
     assert_eq!((blocks, stats), (0, AllocStats { failed_allocations: 1, ..AllocStats::default() }));
     let (result, blocks, stats) = compare(16);
     assert_eq!((result, blocks), (Ok(()), 1));

@@ -106,7 +106,8 @@ proptest! {
     fn an_index_has_the_words_of_its_documents_in_the_order_in_which_they_came(
         texts in prop::collection::vec(("[a-d ]{0,60}|[ÄäSsſß ]{0,30}", any::<bool>()), 0..20)
     ) {
-        let mut index = TermIndex::new(restless(), usize::MAX);
+        let mut heap = restless();
+        let mut index = TermIndex::new(&mut heap, usize::MAX);
         let mut order: Vec<String> = Vec::new();
         let mut documents: Vec<u32> = Vec::new();
         for (text, is_added) in &texts {
@@ -132,10 +133,10 @@ proptest! {
 
         // And nothing else is left of it all: a node and its word for each, below one root.
         index.tidy();
-        let (verified, live) = (index.heap().verify().expect("in order"), bytes_of_all(&order));
+        let (verified, live) = (index.heap.verify().expect("in order"), bytes_of_all(&order));
         prop_assert_eq!((verified.objects, verified.reachable), (2 * order.len(), 2 * order.len()));
-        prop_assert_eq!((verified.bytes, index.heap().gc_stats().live_after_full), (live, live));
-        prop_assert_eq!(index.heap().root_count(), usize::from(!order.is_empty()));
+        prop_assert_eq!((verified.bytes, index.heap.gc_stats().live_after_full), (live, live));
+        prop_assert_eq!(index.heap.root_count(), usize::from(!order.is_empty()));
     }
 
     #[test]
@@ -202,7 +203,8 @@ proptest! {
 
 #[test]
 fn a_full_index_counts_no_new_words_and_says_how_many() {
-    let mut index = TermIndex::new(GeneralHeap::new(), 2);
+    let mut heap = GeneralHeap::new();
+    let mut index = TermIndex::new(&mut heap, 2);
     let text = index.count("one two three one four two two").expect("memory");
     assert_eq!(text.bag[..], [(0, 2), (1, 3)]);
     index.add(text);
@@ -212,8 +214,8 @@ fn a_full_index_counts_no_new_words_and_says_how_many() {
 #[test]
 fn a_heap_that_is_too_small_is_an_error_and_the_index_is_as_before() {
     let text = |words: std::ops::Range<u32>| words.map(|n| format!("word{n} ")).collect::<String>();
-    let heap = GeneralHeap::builder().nursery(64 << 10).limit(1 << 20).verify(true).build();
-    let mut index = TermIndex::new(heap, usize::MAX);
+    let mut heap = GeneralHeap::builder().nursery(64 << 10).limit(1 << 20).verify(true).build();
+    let mut index = TermIndex::new(&mut heap, usize::MAX);
     let small = index.count(&text(0..1000)).expect("memory");
     index.add(small);
     for _ in 0..3 {
@@ -226,5 +228,5 @@ fn a_heap_that_is_too_small_is_an_error_and_the_index_is_as_before() {
     let expected = (0..1100).map(|n| if (900..1000).contains(&n) { 2 } else { 1 });
     assert_eq!(index.documents(), expected.collect::<Vec<u32>>());
     index.tidy();
-    assert_eq!(index.heap().verify().expect("in order").objects, 2 * 1100);
+    assert_eq!(index.heap.verify().expect("in order").objects, 2 * 1100);
 }

@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::corpus::compare;
-use crate::corpus::options::{Limits, Options};
+use crate::corpus::compare::{self, TEMPORARIES};
+use crate::corpus::options::{Limits, Options, VECTOR_REGIONS};
 use crate::corpus::read::{self, Skip};
 use crate::corpus::report::Report;
-use crate::corpus::run::{RunError, run};
+use crate::corpus::run::{RunError, config, run};
+use crate::corpus::vectors::MIN_COLUMNS;
 use crate::region::Audit;
-use crate::similarity::{own_sources, temporaries_of, words};
+use crate::similarity::{files_below, own_sources, temporaries_of, words};
 use crate::skip;
 use crate::term_index::bytes_of_all;
 use bhc_rts_alloc::os::fault;
-use bhc_rts_alloc::{AllocError, AllocStats, FileError, MemoryRegion, PageAlign, PinnedHeap, Place};
+use bhc_rts_alloc::{
+    Alignment, AllocError, AllocStats, FileError, MemoryRegion, PageAlign, PinnedHeap, Place, RegionKind,
+};
 
 /// A folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -41,10 +44,14 @@ fn report_on(root: &Path) -> (Report, String) {
     run_on(&Options::new(root))
 }
 
-/// The row of a region in the report.
-fn region(report: &Report, name: &str) -> AllocStats {
-    let row = report.regions.iter().find(|(region, _)| *region == name);
-    row.unwrap_or_else(|| panic!("no {name} in {:?}", report.regions)).1
+/// What a region counts that gives each of the vectors a block and keeps it, after what it has counted `before`.
+fn with_the_vectors_of(report: &Report, before: AllocStats) -> AllocStats {
+    let mut stats = before;
+    let bytes = (report.features.columns * size_of::<f32>()).next_multiple_of(64);
+    if bytes != 0 {
+        (0..report.documents).for_each(|_| stats.record_alloc(bytes));
+    }
+    stats
 }
 
 /// A folder of so many texts that have a word in common.
@@ -340,15 +347,16 @@ fn a_run_on_this_repository_fits_the_terminal_and_says_what_it_did() {
     let (report, text) = run_on(&Options { top: 5, ..Options::new(&root) });
     assert_eq!(report.pairs.len(), 5);
     assert_eq!(report.reads.files(), report.looked_at);
-    assert!(region(&report, "System").current_live > 0, "the vectors are live when statistics are taken");
-    let temporaries = region(&report, "HotArena");
+    let files = one_after_the_other(files_below(&root).iter().map(PathBuf::as_path));
+    assert_eq!(report.memory.pinned, with_the_vectors_of(&report, files), "file bytes, and vectors, which are live");
+    let temporaries = report.memory.hot_arena;
     assert_eq!(
         temporaries.allocation_count,
         compare::blocks(report.documents),
         "an allocation for each block of pairs"
     );
     assert_eq!(temporaries, temporaries_of(report.documents));
-    let collected = report.collected;
+    let collected = report.memory.general.gc;
     let all: BTreeSet<String> = own_sources().iter().flat_map(|text| words(text)).collect();
     assert_eq!((all.len(), bytes_of_all(&all)), (report.features.terms, collected.live_after_full));
     assert!(collected.minor_collections > 10 && collected.full_collections > 0, "{collected:?}");
@@ -385,19 +393,136 @@ fn file_bytes_are_the_pinned_heaps_and_are_freed_before_the_next_file() {
     // What turns out not to be text has been read too; what is empty has not.
     files.extend([("binary", &b"a \0 byte"[..]), ("latin1", b"w\xf6rter"), ("large", &large)]);
     let folder = folder(&files);
-    let (report, text) = report_on(folder.path());
+    let (report, _) = report_on(folder.path());
     assert_eq!(report.reads.files(), 42, "all but the empty one");
+    let memory = run_on(&Options { vectors: RegionKind::General, ..Options::new(folder.path()) }).0.memory;
     let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.path().join(name)).collect();
     let read = || paths.iter().map(PathBuf::as_path).filter(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0));
-    let pinned = region(&report, "PinnedHeap");
+    let pinned = memory.pinned;
     assert_eq!(pinned, one_after_the_other(read()));
+    assert_eq!(
+        report.memory.pinned,
+        with_the_vectors_of(&report, pinned),
+        "vectors come when all files have been read"
+    );
     assert_eq!((pinned.allocation_count, pinned.deallocation_count, pinned.current_live), (42, 42, 0));
     let largest = one_after_the_other(read().filter(|path| path.ends_with("large")));
     assert_eq!(pinned.peak_usage, largest.peak_usage, "never two files at once");
-    let rows: Vec<&str> = text.split("\nMemory, by region\n").nth(1).expect("the table").lines().collect();
-    let names: Vec<&str> = rows.iter().filter_map(|row| row.split_whitespace().next()).collect();
-    assert_eq!(names, ["allocated", "PinnedHeap", "System", "HotArena", "allocated", "GeneralHeap"]);
-    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+}
+
+#[test]
+fn the_table_of_memory_is_that_of_the_capability() {
+    let folder = folder_of(33);
+    for (_, vectors) in VECTOR_REGIONS {
+        let (report, text) = run_on(&Options { vectors, ..Options::new(folder.path()) });
+        let (_, table) = text.split_once("\nMemory, by region\n").expect("the table");
+        let expected = report.memory.to_string();
+        assert!(table.lines().eq(expected.lines().map(|line| format!("  {line}"))), "{text}");
+        let names: Vec<&str> = table.lines().filter_map(|row| row.split_whitespace().next()).collect();
+        assert_eq!(names, ["allocated", "HotArena", "PinnedHeap", "GeneralHeap", "System", "allocated", "objects"]);
+    }
+}
+
+#[test]
+fn vectors_are_in_the_region_that_was_chosen_and_the_result_is_the_same() {
+    let folder = folder_of(70);
+    let files = one_after_the_other(files_below(folder.path()).iter().map(PathBuf::as_path));
+    let mut found = BTreeSet::new();
+    for (_, vectors) in VECTOR_REGIONS {
+        let (report, text) = run_on(&Options { vectors, ..Options::new(folder.path()) });
+        assert_eq!((report.documents, report.features.columns, report.vectors), (70, 1, vectors));
+        let (mut pinned, mut general) = (files, AllocStats::default());
+        match vectors {
+            RegionKind::Pinned => pinned = with_the_vectors_of(&report, pinned),
+            RegionKind::General => general = with_the_vectors_of(&report, general),
+            _ => assert!(report.memory.system.current_live >= 70 * 64, "{:?}", report.memory.system),
+        }
+        assert_eq!((report.memory.pinned, report.memory.general.bytes), (pinned, general), "{vectors:?}");
+        assert_eq!(report.memory.hot_arena, temporaries_of(70));
+        let (pairs, rest) = text.split_once("\nReading: ").expect("what was read");
+        let region = match vectors {
+            RegionKind::Pinned => "the Pinned Heap",
+            RegionKind::General => "the General Heap",
+            _ => "memory of the system",
+        };
+        assert!(rest.contains(&format!("\nVectors: 70 of 1 column in {region}\n")), "{rest}");
+        found.insert(pairs.to_owned());
+    }
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn a_region_that_is_not_for_vectors_is_no_report_and_exit_code_1() {
+    let folder = folder_of(2);
+    for vectors in [RegionKind::HotArena, RegionKind::Other] {
+        let mut out = Vec::new();
+        let options = Options { vectors, ..Options::new(folder.path()) };
+        let error = run(&options, &mut out).expect_err("no report");
+        assert!(matches!(error, RunError::Memory(AllocError::RegionExhausted { .. })), "{error:?}");
+        assert_eq!((error.exit_code(), out.len()), (1, 0));
+    }
+}
+
+#[test]
+fn what_the_regions_may_take_is_what_the_limits_say() {
+    const MIB: usize = 1 << 20;
+    let limits = Limits {
+        file_bytes: MIB as u64,
+        index_bytes: 4 * MIB,
+        documents: 100,
+        vector_bytes: 8 * MIB,
+        ..Limits::default()
+    };
+    for (_, vectors) in VECTOR_REGIONS {
+        let capability = config(&Options { vectors, limits, ..Options::new("") }).build();
+        let has = |kind: RegionKind, bytes: usize| match capability.alloc(kind, bytes, Alignment::Page) {
+            Ok(block) => {
+                // SAFETY: allocated just now with this size and alignment, and not used.
+                unsafe { capability.dealloc(kind, block, bytes, Alignment::Page) };
+                true
+            }
+            Err(AllocError::OutOfMemory { .. }) => false,
+            Err(other) => panic!("{other:?}"),
+        };
+        // A quarter more for vectors. Of the General Heap, nursery and collector have some.
+        let vectors_in = |kind| if vectors == kind { 10 * MIB } else { 0 };
+        let (pinned, general) = (17 * MIB + vectors_in(RegionKind::Pinned), 4 * MIB + vectors_in(RegionKind::General));
+        for (kind, granted, refused) in [
+            (RegionKind::Pinned, pinned - MIB / 2, pinned + 1),
+            (RegionKind::General, general - 2 * MIB, general),
+            (RegionKind::HotArena, TEMPORARIES, 4 * TEMPORARIES),
+        ] {
+            assert!(has(kind, granted), "vectors {vectors:?}: {granted} bytes of {kind:?}");
+            assert!(!has(kind, refused), "vectors {vectors:?}: {refused} bytes of {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn there_is_room_for_all_vectors_beside_what_else_is_in_their_region() {
+    const DOCUMENTS: usize = 5000;
+    let folder = TempDir::new().expect("a folder for the test");
+    let shared: String = (0..=MIN_COLUMNS).map(|n| format!("shared{n} ")).collect();
+    let texts = (2..DOCUMENTS).map(|n| format!("shared1 word{n}")).chain([shared.clone(), shared + "and more"]);
+    for (n, text) in texts.enumerate() {
+        fs::write(folder.path().join(n.to_string()), text).expect("a file");
+    }
+    // As little of all as can be: that vectors have fewer than the fewest columns is not to be had.
+    let limits = Limits {
+        documents: DOCUMENTS,
+        vector_bytes: 0,
+        file_bytes: 16 << 10,
+        index_bytes: 6 << 20,
+        ..Limits::default()
+    };
+    for vectors in [RegionKind::Pinned, RegionKind::General] {
+        let (report, _) = run_on(&Options { top: 0, vectors, limits, ..Options::new(folder.path()) });
+        assert_eq!((report.documents, report.features.columns), (DOCUMENTS, MIN_COLUMNS));
+        let (pinned, general) = (report.memory.pinned.current_live, report.memory.general.bytes.current_live);
+        let all = DOCUMENTS * MIN_COLUMNS * size_of::<f32>();
+        assert_eq!(if vectors == RegionKind::Pinned { (pinned, general) } else { (general, pinned) }, (all, 0));
+        assert!(all > 18 << 20, "more than there would be without");
+    }
 }
 
 #[test]
@@ -434,7 +559,7 @@ fn whichever_request_for_memory_fails_there_is_a_report_of_the_rest_or_an_error(
             Ok(report) => {
                 let unread = report.skipped.count(Skip::Unreadable);
                 assert_eq!((report.texts + unread, report.looked_at), (3, 3));
-                assert_eq!(region(&report, "PinnedHeap").failed_allocations, unread, "request {n}");
+                assert_eq!(report.memory.pinned.failed_allocations, unread, "request {n}");
             }
             Err(RunError::Memory(AllocError::OutOfMemory { .. })) => assert!(out.is_empty()),
             Err(other) => panic!("request {n}: {other:?}"),
@@ -448,21 +573,23 @@ fn the_temporaries_of_the_kernels_are_the_arenas_and_each_block_of_pairs_frees_i
         let folder = folder_of(documents);
         let (report, _) = report_on(folder.path());
         assert_eq!(report.documents, documents);
-        let temporaries = region(&report, "HotArena");
+        let temporaries = report.memory.hot_arena;
         assert_eq!(temporaries.allocation_count, compare::blocks(documents));
         assert_eq!(temporaries, temporaries_of(documents));
+        let held = report.memory.hot_arena_capacity;
+        assert!(0 < held && held < 2 * TEMPORARIES, "all blocks use the same memory: {held} bytes");
     }
     // 32 × 32, 32 × 1 and 1 × 1 sums of 4 bytes.
     let row = [
-        "  HotArena        4.1 KiB     4.1 KiB     0 bytes     4.0 KiB           3           3           0\n",
-        "  HotArena        0 bytes     0 bytes     0 bytes     0 bytes           0           0           0\n",
+        "  HotArena        4.1 KiB    4.1 KiB        0 B    4.0 KiB           3           3      0    4.1 KiB\n",
+        "  HotArena            0 B        0 B        0 B        0 B           0           0      0        0 B\n",
     ];
     let folder = folder_of(33);
     let (_, text) = report_on(folder.path());
     assert!(text.contains(row[0]), "{text}");
     let (report, text) = run_on(&Options { top: 0, ..Options::new(folder.path()) });
     assert!(text.contains(row[1]), "nothing is compared: {text}");
-    assert_eq!(region(&report, "HotArena"), AllocStats::default());
+    assert_eq!(report.memory.hot_arena, AllocStats::default());
 }
 
 #[test]
@@ -476,9 +603,9 @@ fn the_words_are_the_general_heaps_and_what_is_left_of_them_is_a_node_and_a_word
     assert_eq!((report.texts, report.documents), (3, 2));
     // `alpha` and `gamma` are the children of `beta`. So the first text makes a node, and two, and two, and three words; the
     // second and the third as many nodes each. A node has 48 bytes, each of these words 24.
-    let row = "  GeneralHeap   792 bytes     0 bytes   216 bytes   216 bytes           0           1    0.";
+    let row = "    objects         792 B        0 B      216 B      216 B           0           1      0 ";
     assert!(text.contains(row), "{text}");
-    let gc = report.collected;
+    let gc = report.memory.general.gc;
     assert_eq!((gc.bytes_allocated, gc.live_after_full), (15 * 48 + 3 * 24, 3 * (48 + 24)));
     assert_eq!((gc.objects_promoted, gc.objects_copied, gc.remembered, gc.failed), (0, 6, 0, 0));
 }
@@ -524,7 +651,7 @@ fn two_runs_find_the_same() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let found = || {
         let (report, text) = report_on(&root);
-        let mut collected = report.collected;
+        let mut collected = report.memory.general.gc;
         (collected.minor_pauses, collected.full_pauses) = Default::default(); // they are as long as they are
         (text.split("\nTime: ").next().unwrap().to_owned(), collected)
     };
