@@ -40,6 +40,7 @@ const WORKS: &[Work] = &[
         contenders: &[
             ("ours-raw", trees::run::<trees::OursRaw>),
             ("ours-safe", trees::run::<trees::OursSafe>),
+            ("ours-c", trees::in_c),
             ("Box", trees::run::<trees::Boxes>),
             ("Rc", trees::run::<trees::Counted>),
             ("gc-arena", trees::run::<trees::GcArena>),

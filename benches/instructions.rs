@@ -1,5 +1,6 @@
 //! `cargo bench -p bench --bench instructions [-- --filter PREFIX]... [--quick]`: how many instructions an allocation takes,
-//! for our arena and its peers, and an allocation and a deallocation, for our heap and its peers.
+//! for our arena and its peers, and an allocation and a deallocation, for our heap and its peers; what is inline in the C
+//! header, beside the same in Rust; and what regions take that are chosen at run time.
 //!
 //! Counts are exact and the same on every run, but belong to one compiler and one CPU architecture: the bars are for
 //! x86-64 and the stable Rust of `rust-version`. A missed bar is shown and is no failure, as another compiler may miss it.
@@ -16,13 +17,19 @@ mod arenas;
 #[allow(dead_code, reason = "resizing, trimming and the peers of `all-peers` are measured by `peers` only")]
 mod heaps;
 
-use std::alloc::{Layout, System};
+use std::alloc::{Layout, System, handle_alloc_error};
+use std::arch::asm;
 use std::hint::black_box;
 use std::io::{ErrorKind, Write, stderr};
 use std::process::{Command, ExitCode};
 use std::ptr::NonNull;
 
-use bhc_rts_alloc::{Align, HotArena, PinnedHeap};
+use bhc_rts_alloc::capi::{
+    BhcArena, BhcMutator, bhc_capability_arena, bhc_capability_create, bhc_capability_mutator, bhc_config_default,
+};
+use bhc_rts_alloc::general::Info;
+use bhc_rts_alloc::general::raw::{Header, Raw};
+use bhc_rts_alloc::{Align, Alignment, Capability, Config, GeneralHeap, HotArena, PinnedHeap, RegionKind};
 use bumpalo::Bump;
 
 use arenas::{Allocate, Arena, ScopeBump};
@@ -36,8 +43,8 @@ usage: cargo bench -p bench --bench instructions -- [--filter PREFIX]... [--quic
 /// What the program is started with under valgrind; the names of a row and of an arena follow.
 const CALL: &str = "--call";
 /// Few enough to stay on the fast path of all contenders: mimalloc takes a slow one after as many allocations as there are
-/// blocks in a page.
-const CALLS: u64 = 100;
+/// blocks in a page, and a General Heap's bytes after each 64 blocks.
+const CALLS: u64 = 50;
 /// For the largest of so many calls.
 const ROOM: usize = 1 << 20;
 
@@ -47,8 +54,12 @@ struct Table {
     contenders: &'static [Contender],
 }
 
-const TABLES: &[Table] =
-    &[Table { rows: ARENA_ROWS, contenders: ARENAS }, Table { rows: HEAP_ROWS, contenders: HEAPS }];
+const TABLES: &[Table] = &[
+    Table { rows: ARENA_ROWS, contenders: ARENAS },
+    Table { rows: HEAP_ROWS, contenders: HEAPS },
+    Table { rows: C_ROWS, contenders: LANGUAGES },
+    Table { rows: KIND_ROWS, contenders: KINDS },
+];
 
 struct Row {
     name: &'static str,
@@ -71,6 +82,18 @@ const HEAP_ROWS: &[Row] = &[
     Row { name: "pinned/dealloc-64B", symbol: "dealloc", bar: None },
     Row { name: "pinned/alloc-dynamic", symbol: "alloc_dynamic", bar: None },
     Row { name: "pinned/dealloc-dynamic", symbol: "dealloc_dynamic", bar: None },
+];
+
+const C_ROWS: &[Row] = &[
+    Row { name: "rts/arena-256B-align64", symbol: "arena_block", bar: None },
+    Row { name: "rts/arena-40B-align8", symbol: "arena_values", bar: Some(("C", 7)) },
+    Row { name: "rts/arena-dynamic", symbol: "arena_dynamic", bar: None },
+    Row { name: "rts/general-pair", symbol: "general_pair", bar: Some(("C", 18)) },
+];
+
+const KIND_ROWS: &[Row] = &[
+    Row { name: "rts/alloc-by-kind", symbol: "alloc", bar: None },
+    Row { name: "rts/dealloc-by-kind", symbol: "dealloc", bar: None },
 ];
 
 #[repr(align(64))]
@@ -243,6 +266,171 @@ fn alloc_dealloc<H: Heap>(alloc: impl Fn(&H) -> NonNull<u8>, dealloc: impl Fn(&H
         dealloc(&heap, black_box(alloc(&heap)));
     }
     give_back(live);
+}
+
+/// The inline fast paths of the header, of c/alloc.c, and those of Rust.
+const LANGUAGES: &[Contender] = &[
+    Contender { name: "Rust", symbol: "rust", call: in_rust::call },
+    Contender { name: "C", symbol: "c", call: in_c::call },
+];
+
+mod in_rust {
+    use super::*;
+
+    static PAIR: Info = Info::fixed("Pair", 0, 2);
+
+    #[inline(never)]
+    #[unsafe(export_name = "count_arena_block_rust")]
+    fn arena_block(arena: &HotArena) -> NonNull<u8> {
+        arena.alloc_layout(Layout::new::<[Line; 4]>())
+    }
+
+    #[inline(never)]
+    #[unsafe(export_name = "count_arena_values_rust")]
+    fn arena_values(arena: &HotArena) -> NonNull<u8> {
+        arena.alloc_layout(Layout::new::<[u64; 5]>())
+    }
+
+    #[inline(never)]
+    #[unsafe(export_name = "count_arena_dynamic_rust")]
+    fn arena_dynamic(arena: &HotArena, layout: Layout) -> NonNull<u8> {
+        arena.alloc_layout(layout)
+    }
+
+    /// # Safety
+    /// What is to stay, if this collects, is a root.
+    #[inline(never)]
+    #[unsafe(export_name = "count_general_pair_rust")]
+    unsafe fn general_pair(raw: Raw<'_>, first: u64, second: u64) -> NonNull<Header> {
+        // SAFETY: the caller's promise; both words are written.
+        unsafe {
+            let object = raw.alloc(&PAIR).expect("memory");
+            raw.word(object.as_ptr(), 0).cast::<u64>().write(first);
+            raw.word(object.as_ptr(), 1).cast::<u64>().write(second);
+            object
+        }
+    }
+
+    pub fn call(row: &str) {
+        let arena = HotArena::with_capacity(ROOM);
+        let mut heap = GeneralHeap::new();
+        let layout = black_box(Layout::new::<[u64; 5]>());
+        for i in 0..CALLS {
+            match row {
+                "arena_block" => drop(black_box(black_box(arena_block)(&arena))),
+                "arena_values" => drop(black_box(black_box(arena_values)(&arena))),
+                "arena_dynamic" => drop(black_box(black_box(arena_dynamic)(&arena, layout))),
+                // SAFETY: nothing is to stay.
+                "general_pair" => drop(black_box(unsafe { black_box(general_pair)(heap.raw(), i, i) })),
+                _ => unreachable!("the program starts itself with the symbol of a row"),
+            }
+        }
+    }
+}
+
+mod in_c {
+    use super::*;
+
+    unsafe extern "C" {
+        unsafe fn count_arena_block_c(arena: *mut BhcArena) -> *mut u8;
+        unsafe fn count_arena_values_c(arena: *mut BhcArena) -> *mut u8;
+        unsafe fn count_arena_dynamic_c(arena: *mut BhcArena, size: usize, align: usize) -> *mut u8;
+        unsafe fn count_general_pair_c(mutator: *mut BhcMutator, first: u64, second: u64) -> *mut u8;
+    }
+
+    pub fn call(row: &str) {
+        let mut config = bhc_config_default();
+        config.arena_capacity = ROOM;
+        // SAFETY: the configuration is there during the call.
+        let capability = unsafe { bhc_capability_create(&raw const config) };
+        let (arena, mutator) = (bhc_capability_arena(capability), bhc_capability_mutator(capability));
+        let (size, align) = black_box((40, 8));
+        for i in 0..CALLS {
+            // SAFETY: the arena and the mutator are this thread's; nothing is to stay if this collects.
+            let block = unsafe {
+                match row {
+                    "arena_block" => count_arena_block_c(arena),
+                    "arena_values" => count_arena_values_c(arena),
+                    "arena_dynamic" => count_arena_dynamic_c(arena, size, align),
+                    "general_pair" => count_general_pair_c(mutator, i, i),
+                    _ => unreachable!("the program starts itself with the symbol of a row"),
+                }
+            };
+            assert!(!block.is_null(), "memory");
+        }
+    }
+}
+
+/// Keeps functions apart that are otherwise the same, and of which one would stand for all. There is no instruction.
+macro_rules! apart {
+    ($symbol:ident) => {
+        // SAFETY: a comment.
+        unsafe { asm!(concat!("/* ", stringify!($symbol), " */"), options(nomem, nostack, preserves_flags)) }
+    };
+}
+/// Allocation of [`BLOCK`] from a region whose kind, as the size and the alignment, is known at run time.
+macro_rules! kinds {
+    ($($symbol:ident: $kind:ident as $name:literal,)*) => {
+        $(mod $symbol {
+            use super::*;
+
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_alloc_", stringify!($symbol)))]
+            fn alloc(capability: &Capability, kind: RegionKind, size: usize, alignment: Alignment) -> NonNull<u8> {
+                apart!($symbol);
+                capability.alloc(kind, size, alignment).unwrap_or_else(|_| handle_alloc_error(BLOCK))
+            }
+
+            /// # Safety
+            /// As for `Capability::dealloc`.
+            #[inline(never)]
+            #[unsafe(export_name = concat!("count_dealloc_", stringify!($symbol)))]
+            unsafe fn dealloc(
+                capability: &Capability,
+                kind: RegionKind,
+                block: NonNull<u8>,
+                size: usize,
+                alignment: Alignment,
+            ) {
+                apart!($symbol);
+                // SAFETY: the caller's promise.
+                unsafe { capability.dealloc(kind, block, size, alignment) }
+            }
+
+            pub fn call(_: &str) {
+                let capability = Config::new().arena(HotArena::builder().capacity(ROOM)).build();
+                let alignment = Alignment::new(BLOCK.align()).expect("a layout's");
+                let (kind, size, alignment) = black_box((RegionKind::$kind, BLOCK.size(), alignment));
+                let pair = |alloc: fn(&_, _, _, _) -> NonNull<u8>, dealloc: unsafe fn(&_, _, _, _, _)| {
+                    let block = alloc(&capability, kind, size, alignment);
+                    // SAFETY: just allocated, from that region with that size and alignment.
+                    unsafe { dealloc(&capability, kind, black_box(block), size, alignment) };
+                };
+                // So that there are free blocks, of which more than enough are at hand, and one is in use.
+                let mut free: Vec<_> =
+                    (0..65).map(|_| capability.alloc(kind, size, alignment).expect("memory")).collect();
+                let kept = free.swap_remove(0);
+                for block in free.into_iter().rev() {
+                    // SAFETY: allocated above, and freed once.
+                    unsafe { capability.dealloc(kind, block, size, alignment) };
+                }
+                for _ in 0..CALLS {
+                    pair(black_box(alloc), black_box(dealloc));
+                }
+                // SAFETY: allocated above.
+                unsafe { capability.dealloc(kind, kept, size, alignment) };
+            }
+        })*
+
+        const KINDS: &[Contender] =
+            &[$(Contender { name: $name, symbol: stringify!($symbol), call: $symbol::call }),*];
+    };
+}
+
+kinds! {
+    hot_by_kind: HotArena as "HotArena",
+    pinned_by_kind: Pinned as "PinnedHeap",
+    bytes_by_kind: General as "HeapBytes",
 }
 
 fn main() -> ExitCode {

@@ -20,7 +20,8 @@ use harness::args::{self, Request};
 use harness::{Plan, Row, child, measure, report};
 
 fn rows() -> Vec<Row> {
-    let groups = [rows::buffer::ROWS, rows::kernel::ROWS, rows::arena::ROWS, rows::pinned::ROWS, rows::collector::ROWS];
+    use rows::{arena, buffer, collector, kernel, pinned, rts};
+    let groups = [buffer::ROWS, kernel::ROWS, arena::ROWS, pinned::ROWS, collector::ROWS, rts::ROWS];
     groups.into_iter().flatten().copied().collect()
 }
 

@@ -23,10 +23,18 @@
 // * What the header has inline checks nothing that it is given, and calls these functions where the fast path ends. With
 //   `BHC_CHECKED` defined it only calls them.
 //
-// ---- Roots
-// Whatever may collect (`bhc_alloc`, `bhc_alloc_array`, `bhc_gc_safe_point`, `bhc_gc_collect`) moves objects, and
-// updates the shadow stack, what the root callback shows, and static objects that are registered. A pointer anywhere
-// else is stale then. See `raw`.
+// * **fork**: the child may use what only its thread has used, which are its capabilities and arenas; the Pinned Heap
+//   only if no other thread was using it then. Nothing is for signal handlers.
+//
+// ---- Objects and roots
+// An object is a header word, which points to its descriptor, and its words. A pointer to one may have a tag in its low
+// three bits (two where pointers have four bytes), which collections keep. Pointers to what is not in the heap are left
+// alone.
+//
+// Whatever may collect (`bhc_alloc`, `bhc_alloc_array`, `bhc_alloc_data`, `bhc_gc_reserve`,
+// `bhc_gc_safe_point`, `bhc_gc_collect`) moves objects, and updates the shadow stack, what the root callback shows,
+// stable pointers, and the words of static objects that are registered. A pointer anywhere else is stale then, and so is
+// one into the middle of an object.
 //
 // Made by cbindgen of src/capi; not to be changed by hand.
 
@@ -46,7 +54,11 @@
 #define BHC_REALLOCATES(size, align) __attribute__((alloc_size(size), alloc_align(align), warn_unused_result))
 #define BHC_MAKES_OBJECT __attribute__((assume_aligned(sizeof(void *)), warn_unused_result))
 #else
-#define BHC_ALIGNED(n)
+#if defined(_MSC_VER)
+#define BHC_ALIGNED(n) __declspec(align(n))
+#else
+#error "bhc_rts_alloc.h wants a compiler that aligns structs: one of GNU C, or Microsoft's"
+#endif
 #define BHC_ALLOCATES(size, align)
 #define BHC_REALLOCATES(size, align)
 #define BHC_MAKES_OBJECT
@@ -187,6 +199,12 @@ typedef struct BhcCapability BhcCapability;
 // What a root callback shows its slots to.
 typedef struct BhcRootVisitor BhcRootVisitor;
 
+// A pointer to an object that stays what it is while the object moves, and keeps it alive: for code that has pointers of
+// its own, as GHC's stable pointers are.
+//
+// What it points to is the object, which `bhc_stable_get` of the header reads.
+typedef struct BhcStable BhcStable;
+
 // How a capability is to be. Sizes are in bytes. 0 is what is usual, everywhere: all zeros, as `bhc_config_default`
 // gives them, have no limits and no checks.
 typedef struct {
@@ -297,13 +315,6 @@ typedef struct BHC_ALIGNED(16) {
   // The bytes of the name.
   size_t name_len;
 } BhcInfo;
-
-// A pointer to an object that stays what it is while the object moves, and keeps it alive: for code that has pointers of
-// its own, as GHC's stable pointers are.
-typedef struct {
-  // Where the object is now; null never.
-  void *object;
-} BhcStable;
 
 // The statistics of a capability: as `CapabilityStats`.
 typedef struct {
@@ -574,7 +585,7 @@ BhcStable *bhc_stable_new(BhcMutator *mutator, void *object);
 // `bhc_stable_new` gave it for this mutator, and it is not used afterwards.
 BhcStatus bhc_stable_free(BhcMutator *mutator, BhcStable *stable);
 
-// What is called in every collection, to show roots that only the program knows, to `bhc_gc_visit_root`. Null: nothing
+// What is called in every collection, and by `bhc_gc_verify`, to show roots that only the program knows, to `bhc_gc_visit_root`. Null: nothing
 // is. While it runs, functions that use this heap answer `BHC_STATUS_BUSY`, and those that are inline must not be used.
 //
 // Safety:
@@ -713,7 +724,7 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
  * plain data. Numbers are of words, and of 32 bits together with the header. */
 #define BHC_INFO_WORDS(words) ((uint32_t)((words) == 0 ? 2 : (words) + 1))
 #define BHC_INFO_WORD_LOG2 (sizeof(void *) == 8 ? 3 : 2)
-#define BHC_INFO_NAME(name) (name), sizeof(name) - 1
+#define BHC_INFO_NAME(name) ("" name), sizeof("" name) - 1
 #define BHC_INFO_FIXED(name, pointers, data) \
   { BHC_INFO_WORDS((pointers) + (data)), (pointers), BHC_KIND_FIXED, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, 0, \
     BHC_INFO_NAME(name) }
@@ -740,7 +751,7 @@ static inline void **bhc_words(void *object) { return (void **)object + 1; }
 static inline const BhcInfo *bhc_info_of(const void *object) { return *(const BhcInfo *const *)object; }
 
 /* Where the object of a stable pointer is now. */
-static inline void *bhc_stable_get(const BhcStable *stable) { return stable->object; }
+static inline void *bhc_stable_get(const BhcStable *stable) { return *(void *const *)stable; }
 
 /* The length of an array. */
 static inline size_t bhc_array_len(const void *array) { return ((const size_t *)array)[1]; }
@@ -834,8 +845,8 @@ static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
 
 /* As bhc_gc_reserve: an addition and a comparison. */
 static inline BhcStatus bhc_gc_reserve_inline(BhcMutator *mutator, size_t words) {
-  uintptr_t end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
-  if (BHC_LIKELY(words < (size_t)1 << 24 && (uintptr_t)mutator->hp + words * sizeof(void *) <= end)) return BHC_STATUS_OK;
+  uintptr_t at = (uintptr_t)mutator->hp, end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
+  if (BHC_LIKELY(end > at && words <= (end - at) / sizeof(void *))) return BHC_STATUS_OK;
   return bhc_gc_reserve(mutator, words);
 }
 

@@ -113,6 +113,15 @@ impl Trees for OursRaw {
     }
 }
 
+/// The same in C, over the header.
+pub fn in_c(depth: u64) -> u64 {
+    unsafe extern "C" {
+        fn bench_trees(depth: u64) -> u64;
+    }
+    // SAFETY: of c/trees.c. It uses nothing of this program's but functions of the C ABI, which the crate has.
+    unsafe { bench_trees(depth) }
+}
+
 gc_object! {
     /// A tree.
     struct Tree / TreeInit { ptr left: Tree, ptr right: Tree, }

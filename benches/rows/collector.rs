@@ -69,8 +69,11 @@ fn binary_trees(ours: &'static str) -> Contenders {
         ours,
         &[(BOX, "Box"), (RC, "Rc"), (GC_ARENA, "gc-arena"), ("safe-gc", "safe-gc"), ("bumpalo", "bumpalo")],
     )
-    .size(Size { what: "depth", full: 18, quick: 14 })
+    .size(TREES)
 }
+
+/// How much work binary-trees are.
+pub(super) const TREES: Size = Size { what: "depth", full: 18, quick: 14 };
 
 fn short_lived_pairs() -> Contenders {
     programs(
@@ -233,12 +236,15 @@ fn barrier() -> Contenders {
     })
 }
 
+/// A contender of a work of `collectors.rs`.
+pub(super) fn program(work: &'static str, contender: &'static str) -> Contender {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_collectors"));
+    Contender::program(Program { path, args: vec![work, contender], variables: Vec::new() })
+}
+
 /// A work of `collectors.rs`: what our side is called there, and under what names the peers are shown and called.
 fn programs(work: &'static str, ours: &'static str, peers: &[(&'static str, &'static str)]) -> Contenders {
-    let rust = |contender| {
-        let path = PathBuf::from(env!("CARGO_BIN_EXE_collectors"));
-        Contender::program(Program { path, args: vec![work, contender], variables: Vec::new() })
-    };
+    let rust = |contender| program(work, contender);
     let contenders = peers
         .iter()
         .fold(Contenders::ours(rust(ours)), |contenders, (name, contender)| contenders.against(name, rust(contender)));

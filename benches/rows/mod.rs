@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod collector;
 pub mod kernel;
 pub mod pinned;
+pub mod rts;
 
 use crate::common::escape;
 

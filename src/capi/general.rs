@@ -30,10 +30,10 @@ unsafe extern "C" fn show(visitor: &mut RootVisitor<'_>, data: *mut c_void) {
     // SAFETY: the caller's promise.
     let capability = unsafe { &*data.cast::<BhcCapability>() };
     if let Some(Callback { call, data }) = capability.callback.get() {
-        let before = capability.busy.replace(true);
+        capability.busy.set(true);
         // SAFETY: what whoever registered it has promised.
         unsafe { call(core::ptr::from_mut(visitor).cast(), data) };
-        capability.busy.set(before);
+        capability.busy.set(false);
     }
 }
 
@@ -278,13 +278,13 @@ pub extern "C" fn bhc_gc_root_truncate(mutator: *mut BhcMutator, depth: usize) -
 
 /// A pointer to an object that stays what it is while the object moves, and keeps it alive: for code that has pointers of
 /// its own, as GHC's stable pointers are.
-#[repr(C)]
+///
+/// What it points to is the object, which [`bhc_stable_get`](crate::capi) of the header reads.
 pub struct BhcStable {
-    /// Where the object is now; null never.
-    pub object: *mut c_void,
+    _private: [u8; 0],
 }
 
-const _: () = assert!(size_of::<BhcStable>() == size_of::<Slot>());
+const _: () = assert!(size_of::<Slot>() == size_of::<*mut c_void>());
 
 /// Makes a stable pointer to an object. Null if there is no memory for it.
 ///
@@ -317,7 +317,7 @@ pub unsafe extern "C" fn bhc_stable_free(mutator: *mut BhcMutator, stable: *mut 
     })
 }
 
-/// What is called in every collection, to show roots that only the program knows, to [`bhc_gc_visit_root`]. Null: nothing
+/// What is called in every collection, and by [`bhc_gc_verify`], to show roots that only the program knows, to [`bhc_gc_visit_root`]. Null: nothing
 /// is. While it runs, functions that use this heap answer `BHC_STATUS_BUSY`, and those that are inline must not be used.
 ///
 /// # Safety

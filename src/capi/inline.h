@@ -47,7 +47,7 @@ void __asan_unpoison_memory_region(void const volatile *start, size_t size);
  * plain data. Numbers are of words, and of 32 bits together with the header. */
 #define BHC_INFO_WORDS(words) ((uint32_t)((words) == 0 ? 2 : (words) + 1))
 #define BHC_INFO_WORD_LOG2 (sizeof(void *) == 8 ? 3 : 2)
-#define BHC_INFO_NAME(name) (name), sizeof(name) - 1
+#define BHC_INFO_NAME(name) ("" name), sizeof("" name) - 1
 #define BHC_INFO_FIXED(name, pointers, data) \
   { BHC_INFO_WORDS((pointers) + (data)), (pointers), BHC_KIND_FIXED, BHC_INFO_WORD_LOG2, BHC_INFO_MAGIC, 0, 0, \
     BHC_INFO_NAME(name) }
@@ -74,7 +74,7 @@ static inline void **bhc_words(void *object) { return (void **)object + 1; }
 static inline const BhcInfo *bhc_info_of(const void *object) { return *(const BhcInfo *const *)object; }
 
 /* Where the object of a stable pointer is now. */
-static inline void *bhc_stable_get(const BhcStable *stable) { return stable->object; }
+static inline void *bhc_stable_get(const BhcStable *stable) { return *(void *const *)stable; }
 
 /* The length of an array. */
 static inline size_t bhc_array_len(const void *array) { return ((const size_t *)array)[1]; }
@@ -168,8 +168,8 @@ static inline void *bhc_alloc_inline(BhcMutator *mutator, const BhcInfo *info) {
 
 /* As bhc_gc_reserve: an addition and a comparison. */
 static inline BhcStatus bhc_gc_reserve_inline(BhcMutator *mutator, size_t words) {
-  uintptr_t end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
-  if (BHC_LIKELY(words < (size_t)1 << 24 && (uintptr_t)mutator->hp + words * sizeof(void *) <= end)) return BHC_STATUS_OK;
+  uintptr_t at = (uintptr_t)mutator->hp, end = (uintptr_t)__atomic_load_n(&mutator->hp_lim, __ATOMIC_RELAXED);
+  if (BHC_LIKELY(end > at && words <= (end - at) / sizeof(void *))) return BHC_STATUS_OK;
   return bhc_gc_reserve(mutator, words);
 }
 

@@ -23,10 +23,18 @@
 //! * What the header has inline checks nothing that it is given, and calls these functions where the fast path ends. With
 //!   `BHC_CHECKED` defined it only calls them.
 //!
-//! # Roots
-//! Whatever may collect ([`bhc_alloc`], [`bhc_alloc_array`], [`bhc_gc_safe_point`], [`bhc_gc_collect`]) moves objects, and
-//! updates the shadow stack, what the root callback shows, and static objects that are registered. A pointer anywhere
-//! else is stale then. See [`raw`](crate::general::raw).
+//! * **fork**: the child may use what only its thread has used, which are its capabilities and arenas; the Pinned Heap
+//!   only if no other thread was using it then. Nothing is for signal handlers.
+//!
+//! # Objects and roots
+//! An object is a header word, which points to its descriptor, and its words. A pointer to one may have a tag in its low
+//! three bits (two where pointers have four bytes), which collections keep. Pointers to what is not in the heap are left
+//! alone.
+//!
+//! Whatever may collect ([`bhc_alloc`], [`bhc_alloc_array`], [`bhc_alloc_data`], [`bhc_gc_reserve`],
+//! [`bhc_gc_safe_point`], [`bhc_gc_collect`]) moves objects, and updates the shadow stack, what the root callback shows,
+//! stable pointers, and the words of static objects that are registered. A pointer anywhere else is stale then, and so is
+//! one into the middle of an object.
 
 mod arena;
 mod capability;

@@ -9,7 +9,7 @@ use super::stats::BhcRegionStats;
 use super::{layout, valid_layout};
 use crate::error::{AllocError, AllocResult};
 use crate::pinned::{MAX_ALIGN, PinnedGlobal, PinnedHeap};
-use crate::region::{MemoryRegion, dangling};
+use crate::region::MemoryRegion;
 
 /// Made when it is first used, and never dropped.
 static HEAP: PinnedGlobal = PinnedGlobal::new();
@@ -123,11 +123,6 @@ pub unsafe extern "C" fn bhc_pinned_realloc(
         let new = layout(new_size, align)?;
         let moved = match block_of(block, old_size)? {
             None => shared()?.alloc(new)?,
-            // SAFETY: the caller's promise.
-            Some((heap, block)) if new_size == 0 => unsafe {
-                heap.dealloc(block, old);
-                dangling(align)
-            },
             // SAFETY: the caller's promise.
             Some((heap, block)) => unsafe { heap.realloc(block, old, new_size)? },
         };
