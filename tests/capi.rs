@@ -7,6 +7,16 @@
 //! | `attributes` | what the header promises to a compiler is what a compiler makes use of |
 //! | `programs` | the programs in capi/c do what they are to: as C11 and C++17, with and without the fast paths, with the static and the dynamic library, plainly, under valgrind, under AddressSanitizer |
 //! | `misuse` | what a program does wrong is noticed, where that was promised |
+//!
+//! | program | what it is about |
+//! |---|---|
+//! | `contract` | every function and what it is not made for: null, zero, bad alignments, overflow, other threads, exhaustion, heaps that collect |
+//! | `trees` | the General Heap: binary-trees with the shadow stack, the write barrier, every kind of object and root |
+//! | `kernel` | aligned temporaries in arenas |
+//! | `threads` | a capability for each, blocks that go from one to the other, collections that others ask for |
+//! | `inline` | the fast paths against the functions that they stand for, to the last address and number |
+//! | `calls` | the fast paths call nothing where there is room |
+//! | `misuse`, `attributes` | for the modules of these names |
 
 #![cfg(not(miri))]
 

@@ -15,7 +15,7 @@
 //! with fused multiply-add where there is) and for the target's baseline alone (`Vec-baseline`). Ours may not fuse, so that
 //! Rust and C agree to the bit. A million elements come from a level-3 cache or from memory, for which all but `Vec-iter`
 //! wait alike, whatever they do meanwhile (prefetching gains nothing either): the ratio is 1.000, give or take a thousandth,
-//! and the bar is 1 with as much room as that needs. The rows `-L1` have what the loops themselves are worth.
+//! so the bar of 1 is met in every other run. The rows `-L1` have what the loops themselves are worth.
 
 use std::hint::black_box;
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use super::clib::{C11, Cpp17, Executable, Language, library, printed, sanitized};
+use super::clib::{C11, Cpp17, Executable, Language, library, printed, sanitized, skip};
 use super::source;
 
 /// All that a program is compiled with, where nothing watches it.
@@ -133,6 +133,24 @@ fn inline_functions_do_what_those_out_of_line_do() {
     plainly("inline", &[&["500"]]);
     under_valgrind("inline", &["10"]);
     under_asan("inline", &[&["50"]]);
+}
+
+#[test]
+fn inline_functions_call_nothing_where_there_is_room() {
+    if cfg!(not(target_os = "linux")) {
+        return skip("calls are counted by the linker's option `--wrap`");
+    }
+    let Some(library) = library() else { return };
+    let counted = ["arena_alloc", "alloc", "alloc_reserved", "gc_reserve", "gc_safe_point", "gc_root_push"];
+    let counted = counted.into_iter().chain(["gc_root_pop", "gc_root_slot", "gc_remember", "gc_write_element"]);
+    let wrapped: Vec<String> = counted.map(|function| format!("-Wl,--wrap=bhc_{function}")).collect();
+    let flags: Vec<&str> = wrapped.iter().map(String::as_str).chain(["-O2"]).collect();
+    each(
+        "calls",
+        &[(C11, &flags), (Cpp17, &flags)],
+        |language, flags| library.compile(language, &source("calls"), flags),
+        |way, program| passes(way, &program.run(&[])),
+    );
 }
 
 #[test]

@@ -86,8 +86,9 @@ pub fn sanitized() -> Option<&'static Library> {
         let folder = tempfile::tempdir().ok()?;
         let source = folder.path().join("empty.c");
         std::fs::write(&source, "int main(void) { return 0; }\n").ok()?;
-        if let Err(errors) = link(C11, &source, &["-fsanitize=address"], &[], folder).map(|empty| empty.run(&[])) {
-            skip(&format!("no AddressSanitizer for C:\n{errors}"));
+        let empty = link(C11, &source, &["-fsanitize=address"], &[], folder).map(|empty| empty.run(&[]));
+        if !empty.as_ref().is_ok_and(|output| output.status.success()) {
+            skip(&format!("no AddressSanitizer for C: {empty:?}"));
             return None;
         }
         Library::build(true)
@@ -97,8 +98,8 @@ pub fn sanitized() -> Option<&'static Library> {
 
 impl Library {
     fn build(sanitized: bool) -> Option<Self> {
-        if cfg!(not(unix)) {
-            skip("written for systems with cc");
+        if cfg!(not(all(unix, target_pointer_width = "64"))) {
+            skip("written for Unix, with addresses of 64 bits");
             return None;
         }
         for compiler in ["cc", "c++"] {

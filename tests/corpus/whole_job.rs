@@ -466,14 +466,12 @@ fn a_region_that_is_not_for_vectors_is_no_report_and_exit_code_1() {
 #[test]
 fn what_the_regions_may_take_is_what_the_limits_say() {
     const MIB: usize = 1 << 20;
-    let limits = Limits {
-        file_bytes: MIB as u64,
-        index_bytes: 4 * MIB,
-        documents: 100,
-        vector_bytes: 8 * MIB,
-        ..Limits::default()
-    };
-    for (_, vectors) in VECTOR_REGIONS {
+    let limits = Limits { file_bytes: MIB as u64, index_bytes: 4 * MIB, ..Limits::default() };
+    // 8 MiB by the limit, and by the fewest columns that so many documents may have.
+    let given = Limits { documents: 100, vector_bytes: 8 * MIB, ..limits };
+    let fewest = Limits { documents: 2048, vector_bytes: MIB, ..limits };
+    assert_eq!(2048 * MIN_COLUMNS * size_of::<f32>(), 8 * MIB);
+    for ((_, vectors), limits) in VECTOR_REGIONS.into_iter().flat_map(|region| [(region, given), (region, fewest)]) {
         let capability = config(&Options { vectors, limits, ..Options::new("") }).build();
         let has = |kind: RegionKind, bytes: usize| match capability.alloc(kind, bytes, Alignment::Page) {
             Ok(block) => {
@@ -500,28 +498,27 @@ fn what_the_regions_may_take_is_what_the_limits_say() {
 
 #[test]
 fn there_is_room_for_all_vectors_beside_what_else_is_in_their_region() {
-    const DOCUMENTS: usize = 5000;
-    let folder = TempDir::new().expect("a folder for the test");
-    let shared: String = (0..=MIN_COLUMNS).map(|n| format!("shared{n} ")).collect();
-    let texts = (2..DOCUMENTS).map(|n| format!("shared1 word{n}")).chain([shared.clone(), shared + "and more"]);
-    for (n, text) in texts.enumerate() {
-        fs::write(folder.path().join(n.to_string()), text).expect("a file");
-    }
-    // As little of all as can be: that vectors have fewer than the fewest columns is not to be had.
+    const DOCUMENTS: usize = 400;
+    const COLUMNS: usize = 15_008; // whole cache lines
+    let folder = folder_of(DOCUMENTS - 2);
+    let shared: String = (0..=COLUMNS).map(|n| format!("w{n} ")).collect();
+    fs::write(folder.path().join("many"), &shared).expect("a file");
+    fs::write(folder.path().join("many more"), shared + "and more").expect("a file");
+    let all = DOCUMENTS * COLUMNS * size_of::<f32>();
     let limits = Limits {
         documents: DOCUMENTS,
-        vector_bytes: 0,
-        file_bytes: 16 << 10,
-        index_bytes: 6 << 20,
+        vector_bytes: all,
+        file_bytes: 256 << 10,
+        index_bytes: 8 << 20,
         ..Limits::default()
     };
+    assert!(all > 22 << 20, "more than there is for files and the index");
     for vectors in [RegionKind::Pinned, RegionKind::General] {
         let (report, _) = run_on(&Options { top: 0, vectors, limits, ..Options::new(folder.path()) });
-        assert_eq!((report.documents, report.features.columns), (DOCUMENTS, MIN_COLUMNS));
+        assert_eq!((report.documents, report.features.columns), (DOCUMENTS, COLUMNS));
+        assert!(report.features.folded());
         let (pinned, general) = (report.memory.pinned.current_live, report.memory.general.bytes.current_live);
-        let all = DOCUMENTS * MIN_COLUMNS * size_of::<f32>();
         assert_eq!(if vectors == RegionKind::Pinned { (pinned, general) } else { (general, pinned) }, (all, 0));
-        assert!(all > 18 << 20, "more than there would be without");
     }
 }
 

@@ -54,21 +54,20 @@ static void free_block(void *block) {
 typedef struct {
   pthread_t thread;
   size_t index;
-  /* Set by the thread; null until it has one, which is not destroyed before `stop`. */
+  /* Set by the thread; null until it has one, which is not destroyed before all are done. */
   BhcCapability *capability;
   /* Guarded by `wishes.lock`: it is time to ask it for a collection. */
   int wishes;
 } Worker;
 
 static Worker workers[MOST_THREADS];
-static pthread_barrier_t stop;
 
 /* What the main thread waits for. */
 static struct {
   pthread_mutex_t lock;
-  pthread_cond_t changed;
+  pthread_cond_t changed, all_done;
   size_t done;
-} wishes = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+} wishes = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
 
 /* Has the main thread ask for a collection of this thread's heap, soon; or stop doing so. */
 static void wish(Worker *worker, int is_done) {
@@ -89,6 +88,14 @@ static void meet_wishes(void) {
     }
     CHECK(pthread_cond_wait(&wishes.changed, &wishes.lock) == 0);
   }
+  CHECK(pthread_cond_broadcast(&wishes.all_done) == 0);
+  CHECK(pthread_mutex_unlock(&wishes.lock) == 0);
+}
+
+/* Until then other threads look at this one's capability. */
+static void wait_until_all_are_done(void) {
+  CHECK(pthread_mutex_lock(&wishes.lock) == 0);
+  while (wishes.done < threads) CHECK(pthread_cond_wait(&wishes.all_done, &wishes.lock) == 0);
   CHECK(pthread_mutex_unlock(&wishes.lock) == 0);
 }
 
@@ -155,7 +162,7 @@ static void *work(void *data) {
   }
   CHECK_OK(bhc_gc_verify(mutator));
   wish(worker, 1);
-  pthread_barrier_wait(&stop);
+  wait_until_all_are_done();
   CHECK_OK(bhc_capability_destroy(capability));
   return NULL;
 }
@@ -164,20 +171,17 @@ int main(int argc, char **argv) {
   if (argc > 1) threads = strtoul(argv[1], NULL, 10);
   if (argc > 2) rounds = strtoul(argv[2], NULL, 10);
   CHECK(threads <= MOST_THREADS);
-  CHECK(pthread_barrier_init(&stop, NULL, (unsigned)threads + 1) == 0);
   for (size_t index = 0; index < threads; index++) {
     workers[index].index = index;
     CHECK(pthread_create(&workers[index].thread, NULL, work, &workers[index]) == 0);
   }
   meet_wishes();
-  pthread_barrier_wait(&stop);
   for (size_t index = 0; index < threads; index++) CHECK(pthread_join(workers[index].thread, NULL) == 0);
   CHECK(box.count > 0);
   while (box.count > 0) free_block(box.blocks[--box.count]);
   BhcRegionStats stats = pinned_stats();
   CHECK(stats.current_live == 0 && stats.allocation_count == threads * rounds);
   CHECK(stats.allocation_count == stats.deallocation_count && stats.total_allocated == stats.total_deallocated);
-  CHECK(pthread_barrier_destroy(&stop) == 0);
   puts("all checks passed");
   return 0;
 }

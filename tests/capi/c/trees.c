@@ -134,6 +134,29 @@ static void arrays_of_pointers_keep_their_elements(BhcMutator *mutator, size_t l
   CHECK(bhc_array_len(pop(mutator)) == len);
 }
 
+/* An array whose last word is the first of a card, and shares a log byte with the header of the object behind it: that one
+ * is remembered, and the array all the same. Where they are is up to the collector, so all distances are tried. */
+static void an_array_is_remembered_beside_others(BhcMutator *mutator) {
+  for (size_t words = 0; words < BHC_CARD / sizeof(void *) + 2; words++) {
+    push(mutator, allocated(bhc_alloc_array(mutator, &BYTES, words * sizeof(void *))));
+    push(mutator, allocated(bhc_alloc_array(mutator, &POINTERS, 3)));
+    void **node = bhc_words(allocated(bhc_alloc_inline(mutator, &NODE)));
+    node[0] = node[1] = NULL;
+    push(mutator, node - 1);
+    CHECK_OK(bhc_gc_collect(mutator, BHC_COLLECTION_MINOR));
+    push_list(mutator, 1, 1);
+    CHECK_OK(bhc_gc_write_inline(mutator, *bhc_gc_root_slot_inline(mutator, 1), 0, top(mutator)));
+    push_list(mutator, 2, 2);
+    CHECK_OK(bhc_gc_write_element_inline(mutator, *bhc_gc_root_slot_inline(mutator, 3), 2, top(mutator)));
+    CHECK(pop(mutator) && pop(mutator));
+    CHECK_OK(bhc_gc_verify(mutator));
+    CHECK_OK(bhc_gc_collect(mutator, BHC_COLLECTION_MINOR));
+    is_list(bhc_words(*bhc_gc_root_slot_inline(mutator, 0))[0], 1, 1);
+    is_list(((void **)bhc_array_elements(*bhc_gc_root_slot_inline(mutator, 1)))[2], 2, 2);
+    CHECK_OK(bhc_gc_root_truncate(mutator, bhc_gc_root_depth(mutator) - 3));
+  }
+}
+
 static void arrays_of_data_are_aligned(BhcMutator *mutator) {
   static const struct {
     const BhcInfo *info;
@@ -431,6 +454,7 @@ int main(int argc, char **argv) {
   CHECK(hard || stats_of(capability).remembered == 20);
   static const size_t LENS[] = {1, 10, 500, 3000};
   for (int index = 0; index < 4; index++) arrays_of_pointers_keep_their_elements(mutator, LENS[index]);
+  an_array_is_remembered_beside_others(mutator);
   arrays_of_data_are_aligned(mutator);
   only_the_pointers_of_a_bitmap_are_followed(mutator);
   objects_without_words_and_large_ones_live(mutator);
