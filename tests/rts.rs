@@ -33,7 +33,7 @@ mod side_by_side;
 mod stats;
 
 use bhc_rts_alloc::{Capability, RegionKind};
-use child::{child_is_to, in_a_child};
+use child::{child_is_to, in_a_child, skipped};
 
 /// The kinds that a capability has regions of.
 const KINDS: [RegionKind; 4] = [RegionKind::System, RegionKind::HotArena, RegionKind::Pinned, RegionKind::General];
@@ -50,6 +50,7 @@ fn by_itself(module: &str, name: &str, test: impl FnOnce()) {
     let (told, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name}: {}\n{told}{complaints}", output.status);
     assert!(told.contains("1 passed"), "{name} is no test:\n{told}");
+    complaints.lines().filter_map(|line| line.strip_prefix("SKIPPED: ")).for_each(skipped);
 }
 
 /// Everything that was allocated has been given back.

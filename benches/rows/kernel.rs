@@ -34,12 +34,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "kernel/sum-L2", unit: Unit::Nanoseconds, bars: &[Bar::best(0.8)], contenders: sum_l2 },
     Row { name: "kernel/dot-127", unit: Unit::Nanoseconds, bars: &[Bar::best(0.6)], contenders: dot_127 },
     Row { name: "kernel/saxpy-63", unit: Unit::Nanoseconds, bars: &[Bar::best(0.8)], contenders: saxpy_63 },
-    Row {
-        name: "kernel/fused-sum-map",
-        unit: Unit::Microseconds,
-        bars: &[Bar::best(1.0)],
-        contenders: fused_sum_map,
-    },
+    Row { name: "kernel/fused-sum-map", unit: Unit::Microseconds, bars: &[Bar::best(1.0)], contenders: fused_sum_map },
     Row {
         name: "kernel/fused-sum-map-c",
         unit: Unit::Microseconds,

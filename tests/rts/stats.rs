@@ -99,8 +99,9 @@ fn each_row_is_of_its_region() {
             (RegionKind::General, 300_000),
             (RegionKind::System, 4_000_000),
         ];
+        let mut blocks = Vec::new();
         for (kind, size) in requests {
-            capability.alloc(kind, size, Alignment::Simd512).expect("memory");
+            blocks.push((kind, capability.alloc(kind, size, Alignment::Simd512).expect("memory"), size));
             match kind {
                 RegionKind::HotArena => stats.hot_arena = counted(1000),
                 RegionKind::Pinned => stats.pinned = counted(20_000),
@@ -131,6 +132,14 @@ fn each_row_is_of_its_region() {
         let objects = "  objects         640 B        0 B       64 B       64 B           0           1      0 ";
         assert!(table.contains(objects), "{table}");
         drop(kept);
+
+        for (kind, block, size) in blocks {
+            // SAFETY: allocated above with that kind, size and alignment, and not used.
+            unsafe { capability.dealloc(kind, block, size, Alignment::Simd512) };
+        }
+        let now = capability.stats();
+        let live = [now.hot_arena, now.pinned, now.general.bytes].map(|region| region.current_live);
+        assert_eq!((live, now.system.current_live), ([0; 3], start.current_live + chunk));
     });
 }
 

@@ -1,9 +1,9 @@
-/* What the attributes of the header are for: each test here is one that a compiler can answer when it compiles, if it makes
- * use of what they say, so that nothing of it is left. What is left of a test is a call of `left_over_` with its name.
- * This is not run, nor linked.
+/* What the attributes of the header are for: each test here is one that a compiler can answer when it compiles, if it
+ * makes use of what they say, so that nothing of it is left. What is left of a test is a call of `left_over_` with its
+ * name. This is not run, nor linked.
  *
- * With WEAKER defined the tests ask for twice what is promised, and are left. With IGNORE defined answers are dropped that
- * must not be. */
+ * With WEAKER defined the tests ask for twice what is promised, and are left. With IGNORE defined answers are dropped
+ * that must not be. */
 #include <bhc_rts_alloc.h>
 
 #ifdef WEAKER

@@ -1,5 +1,5 @@
-/* What the programs here check with. They use the header, the C library and pthreads, nothing else, and are compiled as C11
- * and as C++17. */
+/* What the programs here check with. They use the header, the C library and pthreads, nothing else, and are compiled as
+ * C11 and as C++17. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -1052,7 +1052,8 @@ static void reservations_are_kept(void) {
   CHECK(bhc_alloc_reserved(mutator, &NUMBER));
   CHECK_OK(bhc_gc_reserve(mutator, 0));
   CHECK_OK(bhc_gc_reserve_inline(mutator, 0));
-  static const size_t WORDS[] = {(64 << 10) / sizeof(void *) + 1, 1 << 20, ((size_t)1 << 24) + 1, PTRDIFF_MAX / sizeof(void *)};
+  static const size_t WORDS[] = {(64 << 10) / sizeof(void *) + 1, 1 << 20, ((size_t)1 << 24) + 1,
+                                 PTRDIFF_MAX / sizeof(void *)};
   for (size_t index = 0; index < sizeof WORDS / sizeof *WORDS; index++) {
     uint64_t failed = stats_of(capability).failed_objects;
     CHECK_FAILS(BHC_STATUS_OUT_OF_MEMORY, bhc_gc_reserve(mutator, opaque(WORDS[index])));

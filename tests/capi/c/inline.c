@@ -27,7 +27,10 @@ typedef struct {
 static Request some_request(uint64_t *random) {
   uint64_t kind = random_number(random), number = random_number(random);
   Request request;
-  request.size = kind % 16 == 0 ? 0 : kind % 16 < 12 ? 1 + number % 200 : kind % 16 < 15 ? 1 + number % 5000 : number % 100000;
+  request.size = kind % 16 == 0   ? 0
+                 : kind % 16 < 12 ? 1 + number % 200
+                 : kind % 16 < 15 ? 1 + number % 5000
+                                  : number % 100000;
   request.align = (size_t)1 << (kind / 16 % 8 ? kind / 128 % 7 : kind / 128 % 18);
   return request;
 }

@@ -1,5 +1,5 @@
-/* A numeric kernel whose temporaries are in an arena, as compiled programs call one after another: aligned as they are asked
- * for, in a scope of their own, and the same numbers as a plain loop gives. */
+/* A numeric kernel whose temporaries are in an arena, as compiled programs call one after another: aligned as they are
+ * asked for, in a scope of their own, and the same numbers as a plain loop gives. */
 #include "check.h"
 
 enum { ALIGN = 64 };

@@ -1,5 +1,5 @@
-/* Wrong uses of memory, one a run, each of which AddressSanitizer is to end: misuse WHAT. `misuse nothing` does all that the
- * others do up to the mistake. */
+/* Wrong uses of memory, one a run, each of which AddressSanitizer is to end: misuse WHAT. `misuse nothing` does all that
+ * the others do up to the mistake. */
 #include "check.h"
 
 static const BhcInfo PAIR = BHC_INFO_FIXED("Pair", 2, 0);

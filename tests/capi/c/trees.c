@@ -134,8 +134,8 @@ static void arrays_of_pointers_keep_their_elements(BhcMutator *mutator, size_t l
   CHECK(bhc_array_len(pop(mutator)) == len);
 }
 
-/* An array whose last word is the first of a card, and shares a log byte with the header of the object behind it: that one
- * is remembered, and the array all the same. Where they are is up to the collector, so all distances are tried. */
+/* An array whose last word is the first of a card, and shares a log byte with the header of the object behind it: that
+ * one is remembered, and the array all the same. Where they are is up to the collector, so all distances are tried. */
 static void an_array_is_remembered_beside_others(BhcMutator *mutator) {
   for (size_t words = 0; words < BHC_CARD / sizeof(void *) + 2; words++) {
     push(mutator, allocated(bhc_alloc_array(mutator, &BYTES, words * sizeof(void *))));
@@ -315,8 +315,8 @@ static void a_reservation_is_one_check_for_many(BhcMutator *mutator) {
     CHECK_OK(bhc_gc_reserve_inline(mutator, 100 * 3));
     void *list = NULL;
     for (size_t number = 1; number <= 100; number++) {
-      void **words =
-          bhc_words(allocated(number % 3 ? bhc_alloc_reserved_inline(mutator, &CONS) : bhc_alloc_reserved(mutator, &CONS)));
+      void *cell = number % 3 ? bhc_alloc_reserved_inline(mutator, &CONS) : bhc_alloc_reserved(mutator, &CONS);
+      void **words = bhc_words(allocated(cell));
       words[0] = list;
       words[1] = (void *)number;
       list = words - 1;
