@@ -5,16 +5,18 @@ use std::process::Output;
 use super::clib::{C11, library, printed, sanitized};
 use super::source;
 
+const SIGABRT: i32 = 6;
+const SIGSEGV: i32 = 11;
+
 /// Whether a signal ended it, and the message has these words.
 #[cfg(unix)]
-fn was_aborted(output: &Output, words: &str) -> bool {
+fn was_ended(output: &Output, signal: i32, words: &str) -> bool {
     use std::os::unix::process::ExitStatusExt;
-    let sigabrt = 6;
-    output.status.signal() == Some(sigabrt) && String::from_utf8_lossy(&output.stderr).contains(words)
+    output.status.signal() == Some(signal) && String::from_utf8_lossy(&output.stderr).contains(words)
 }
 
 #[cfg(not(unix))]
-fn was_aborted(_: &Output, _: &str) -> bool {
+fn was_ended(_: &Output, _: i32, _: &str) -> bool {
     false
 }
 
@@ -25,7 +27,7 @@ fn a_block_that_is_freed_twice_ends_the_program_with_a_message() {
     // Of a thread's cache, of a span, of pages.
     for size in ["100", "100000", "5000000"] {
         let output = program.run(&["free-twice", size]);
-        assert!(was_aborted(&output, "double free"), "{size}: {}", printed(&output));
+        assert!(was_ended(&output, SIGABRT, "double free"), "{size}: {}", printed(&output));
     }
 }
 
@@ -34,7 +36,15 @@ fn a_collector_that_finds_its_heap_corrupt_ends_the_program_with_a_message() {
     let Some(library) = library() else { return };
     let program = library.compile(C11, &source("contract"), &["-O2"]).expect("the program compiles");
     let output = program.run(&["corrupt"]);
-    assert!(was_aborted(&output, "heap corruption"), "{}", printed(&output));
+    assert!(was_ended(&output, SIGABRT, "heap corruption"), "{}", printed(&output));
+}
+
+#[test]
+fn a_stale_pointer_into_quarantine_ends_the_program() {
+    let Some(library) = library() else { return };
+    let program = library.compile(C11, &source("contract"), &["-O2"]).expect("the program compiles");
+    let output = program.run(&["stale"]);
+    assert!(was_ended(&output, SIGSEGV, "the root is read"), "{}", printed(&output));
 }
 
 #[test]

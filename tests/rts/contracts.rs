@@ -2,13 +2,15 @@
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bhc_rts_alloc::{
-    Alignment, AllocError, AllocResult, AllocStats, ByRegion, Capability, Config, HotArena, MemoryRegion, RegionKind,
+    Alignment, AllocError, AllocResult, AllocStats, ByRegion, Capability, Config, HotArena, MemoryRegion, PinnedHeap,
+    RegionKind, SharedPinned, page_size,
 };
 
 use super::contract::Limits;
-use super::{KINDS, by_itself, contract};
+use super::{KINDS, by_itself, contract, skipped};
 
 /// Beyond all size classes.
 const LIMITS: Limits = Limits { max_align: 1 << 18, max_size: 1 << 18 };
@@ -170,4 +172,99 @@ fn of_no_region_there_is_nothing_but_blocks_of_no_size() {
     }
     let error = capability.alloc(nowhere, 1, Alignment::Default).unwrap_err().to_string();
     assert!(error.contains("a capability has no region of that kind"), "{error}");
+}
+
+mod shared_pinned {
+    use super::*;
+
+    /// A pinned heap in an `Arc`, and one that is there for ever.
+    fn each(test: impl Fn(&SharedPinned)) {
+        test(&SharedPinned::from(Arc::new(PinnedHeap::new())));
+        static FOR_EVER: LazyLock<PinnedHeap> = LazyLock::new(PinnedHeap::new);
+        let _one_at_a_time = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        test(&SharedPinned::from(&*FOR_EVER));
+    }
+
+    static TURN: Mutex<()> = Mutex::new(());
+
+    macro_rules! promises {
+        ($($promise:ident)+) => {$(
+            #[test]
+            fn $promise() {
+                each(|heap| contract::$promise(heap, LIMITS));
+            }
+        )+};
+    }
+
+    promises! {
+        every_size_and_alignment_gives_a_block_of_its_own
+        zero_size_requests_take_nothing_and_are_aligned
+        zeroed_blocks_are_zero_after_dirty_ones
+        realloc_keeps_the_contents_in_both_directions
+        requests_that_cannot_be_met_are_refused_and_counted
+    }
+
+    #[test]
+    fn is_pinned_and_the_heap_that_it_was_made_of() {
+        let heap = Arc::new(PinnedHeap::new());
+        let shared = SharedPinned::from(heap.clone());
+        assert_eq!(shared.kind(), RegionKind::Pinned);
+        assert!(std::ptr::eq(&*shared, &*heap) && std::ptr::eq(&*shared.clone(), &*heap));
+        assert_eq!(Arc::strong_count(&heap), 2);
+        drop(shared);
+        assert_eq!(Arc::strong_count(&heap), 1);
+    }
+}
+
+/// What a region does better than the provided methods of the trait gets through: a block that grows in place is never
+/// live twice.
+#[test]
+fn blocks_grow_in_place_whichever_way_the_region_was_come_by() {
+    const SIZE: usize = 1 << 20;
+    let old = Layout::from_size_align(SIZE, 64).unwrap();
+    let grow = |region: &dyn MemoryRegion| {
+        let block = region.alloc(old).expect("memory");
+        // SAFETY: live, of this layout; then of the new size, and not used again.
+        unsafe {
+            let block = region.realloc(block, old, SIZE + 8192).expect("memory");
+            region.dealloc(block, Layout::from_size_align(SIZE + 8192, 64).unwrap());
+        }
+        assert_eq!(region.stats().peak_usage, SIZE + 8192, "{:?}", region.kind());
+    };
+    for kind in [RegionKind::HotArena, RegionKind::Pinned, RegionKind::General] {
+        let arena = HotArena::builder().capacity(4 << 20);
+        let capability = || Config::new().arena(arena).build();
+        grow(capability().region(kind));
+        grow(&capability().by_region(kind));
+    }
+    grow(&SharedPinned::from(Arc::new(PinnedHeap::new())));
+}
+
+/// Likewise: zeros that fresh pages have are not written.
+#[test]
+fn zeros_of_large_blocks_are_not_written_whichever_way_the_region_was_come_by() {
+    if cfg!(any(not(target_os = "linux"), bhc_asan, miri)) {
+        return skipped("which pages are in memory is asked of Linux, without a sanitizer's own");
+    }
+    by_itself(module_path!(), "zeros_of_large_blocks_are_not_written_whichever_way_the_region_was_come_by", || {
+        const SIZE: usize = 64 << 20;
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+            pages.split(' ').nth(1).expect("of what is resident").parse::<usize>().expect("a number") * page_size()
+        };
+        let untouched = |region: &dyn MemoryRegion| {
+            let layout = Layout::from_size_align(SIZE, 64).unwrap();
+            let before = resident();
+            let block = region.alloc_zeroed(layout).expect("memory");
+            let more = resident().saturating_sub(before);
+            assert!(more < SIZE / 8, "{:?}: {more} bytes were touched", region.kind());
+            // SAFETY: live, of this layout, and not used again.
+            unsafe { region.dealloc(block, layout) };
+        };
+        for kind in [RegionKind::System, RegionKind::Pinned, RegionKind::General] {
+            untouched(capability().region(kind));
+            untouched(&capability().by_region(kind));
+        }
+        untouched(&SharedPinned::from(Arc::new(PinnedHeap::new())));
+    });
 }

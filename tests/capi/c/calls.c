@@ -93,6 +93,13 @@ static void objects(BhcMutator *mutator) {
   CHECK(bhc_alloc_reserved_inline(mutator, &NODE) && called(0));
   CHECK_OK(bhc_gc_safe_point_inline(mutator));
   CHECK(called(1));
+  /* As much as there is, and a word more. */
+  CHECK(bhc_alloc_inline(mutator, &NODE) && called(0));
+  room = (size_t)(mutator->limit - mutator->hp);
+  CHECK_OK(bhc_gc_reserve_inline(mutator, room));
+  CHECK(called(0));
+  CHECK_OK(bhc_gc_reserve_inline(mutator, room + 1));
+  CHECK(called(1));
 }
 
 int main(void) {

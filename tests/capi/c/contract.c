@@ -1390,6 +1390,21 @@ static void free_twice(size_t size) {
   (void)bhc_pinned_trim();
 }
 
+/* Ends the program, as memory that objects were moved out of is in quarantine. */
+static void read_what_has_moved(void) {
+  BhcConfig config = small_config();
+  config.quarantine = 8;
+  BhcMutator *mutator = bhc_capability_mutator(bhc_capability_create(&config));
+  void *pair = bhc_alloc(mutator, &PAIR);
+  CHECK(pair);
+  bhc_words(pair)[0] = bhc_words(pair)[1] = NULL;
+  CHECK_OK(bhc_gc_root_push(mutator, pair));
+  CHECK_OK(bhc_gc_collect(mutator, BHC_COLLECTION_MINOR));
+  CHECK(bhc_words(*bhc_gc_root_slot(mutator, 0))[0] == NULL);
+  fputs("the root is read\n", stderr);
+  printf("a stale pointer was read: %p\n", *(void *volatile *)bhc_words(pair));
+}
+
 /* As above: the collector looks at a heap that is not as it has to be. */
 static void collect_what_is_corrupt(void) {
   BhcConfig config = small_config();
@@ -1421,6 +1436,8 @@ int main(int argc, char **argv) {
     free_twice(opaque(argc > 2 ? strtoul(argv[2], NULL, 10) : 100));
   } else if (strcmp(mode, "corrupt") == 0) {
     collect_what_is_corrupt();
+  } else if (strcmp(mode, "stale") == 0) {
+    read_what_has_moved();
   } else {
     threads_end_in_order();
     handles_are_checked();
