@@ -193,21 +193,6 @@ impl Emitter<'_> {
         }
     }
 
-    /// What a loop computes.
-    fn about(&self, this: &Loop) -> impl Iterator<Item = String> {
-        let plan = self.plan;
-        let writes = this.writes.iter().map(|(id, array)| (plan.array_label(*array), *id));
-        let folds = this.folds.iter().map(|fold| (plan.label(*fold), *fold));
-        writes.chain(folds).map(|(label, id)| format!("{label} = {}", printable(&plan.graph.expression(id))))
-    }
-
-    /// The arrays of a loop, and whether they are written.
-    fn arrays(&self, this: &Loop) -> Vec<(&str, bool)> {
-        let reads = this.reads.iter().map(|(_, array)| (self.names.array(*array), false));
-        let writes = this.writes.iter().map(|(_, array)| (self.names.array(*array), true));
-        reads.chain(writes).collect()
-    }
-
     /// `struct kernel_0_results { … }`, unless there is at most one.
     fn structure(&self, out: &mut String, what: &str, fields: &[&str]) {
         if fields.len() > 1 {
@@ -238,13 +223,13 @@ impl Emitter<'_> {
         self.structure(out, &format!("{name}_results"), &folds);
 
         let _ = writeln!(out, "/* Loop {at}, as long as {}:", self.plan.length_label(&this.length));
-        for line in self.about(this) {
+        for line in self.plan.about(this).map(|line| printable(&line)) {
             let _ = writeln!(out, " *     {line}");
         }
         let _ = writeln!(out, " */");
         let mut parameters: Vec<String> =
             this.scalars.iter().map(|id| format!("{c_type} {}", self.names.node(*id))).collect();
-        let arrays = self.arrays(this);
+        let arrays = self.names.of_loop(this);
         let pointer = |written: bool| if written { format!("{c_type} *") } else { format!("const {c_type} *") };
         parameters.extend(arrays.iter().map(|(array, written)| format!("{}{array}_at", pointer(*written))));
         parameters.push("size_t len".to_owned());
@@ -392,34 +377,24 @@ impl Emitter<'_> {
         }
     }
 
-    /// The outputs that are scalars: what they are called, and what they are.
-    fn scalars(&self) -> Vec<(&str, String)> {
-        let graph = &self.plan.graph;
-        let outputs = graph.outputs.iter().enumerate().filter(|(_, output)| !graph.is_array(output.node));
-        outputs
-            .map(|(at, output)| {
-                let value = match graph.nodes[output.node] {
-                    Node::Number(number) => self.syntax().number(number),
-                    _ => self.names.node(output.node).to_owned(),
-                };
-                (self.names.array(Array::Output(at)), value)
-            })
-            .collect()
-    }
-
     fn array_outputs(&self) -> impl Iterator<Item = usize> {
         let graph = &self.plan.graph;
         (0..graph.outputs.len()).filter(|output| graph.is_array(graph.outputs[*output].node))
     }
 
     fn results(&self, out: &mut String) {
-        let fields: Vec<&str> = self.scalars().into_iter().map(|(name, _)| name).collect();
+        let fields: Vec<&str> = self
+            .names
+            .scalars(self.plan, |number| self.syntax().number(number))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         self.structure(out, &format!("{}_results", self.name), &fields);
     }
 
     /// The function's type, name and parameters.
     fn head(&self) -> String {
-        let (c_type, scalars) = (self.c_type(), self.scalars());
+        let (c_type, scalars) = (self.c_type(), self.names.scalars(self.plan, |number| self.syntax().number(number)));
         let returned = self.returned(scalars.len(), &format!("{}_results", self.name));
         let is_fallible = !self.plan.temporaries.is_empty();
         let mut parameters = Vec::new();
@@ -449,7 +424,7 @@ impl Emitter<'_> {
     fn front(&self, out: &mut String) {
         let plan = self.plan;
         let graph = &plan.graph;
-        let (c_type, scalars) = (self.c_type(), self.scalars());
+        let (c_type, scalars) = (self.c_type(), self.names.scalars(self.plan, |number| self.syntax().number(number)));
         let is_fallible = !plan.temporaries.is_empty();
 
         let mut about = Vec::new();
@@ -518,7 +493,7 @@ impl Emitter<'_> {
                 }
             }
             let mut arguments: Vec<String> = this.scalars.iter().map(|id| self.names.node(*id).to_owned()).collect();
-            arguments.extend(self.arrays(this).iter().map(|(array, _)| (*array).to_owned()));
+            arguments.extend(self.names.of_loop(this).iter().map(|(array, _)| (*array).to_owned()));
             arguments.push(len);
             let kernel = format!("{}_{at}", self.name);
             match this.folds[..] {

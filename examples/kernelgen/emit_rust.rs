@@ -186,14 +186,14 @@ impl Emitter<'_> {
         let _ = writeln!(out, "simd_kernel! {{");
         let _ = writeln!(out, "    /// Loop {at}, as long as {}:", self.plan.length_label(&this.length));
         let _ = writeln!(out, "    ///");
-        for line in self.about(this) {
+        for line in self.plan.about(this) {
             let _ = writeln!(out, "    /// * `{line}`");
         }
         self.allow(out, "    ", 1 + this.scalars.len() + this.reads.len() + this.writes.len());
         let exactly = format!("Align<{ALIGNMENT}>");
         let mut parameters: Vec<String> =
             this.scalars.iter().map(|id| format!("{}: {}", self.names.node(*id), self.element)).collect();
-        let arrays: Vec<(&str, bool)> = self.arrays(this).collect();
+        let arrays = self.names.of_loop(this);
         parameters.extend(arrays.iter().map(|(name, written)| format!("{name}: {}", self.slice(&exactly, *written))));
         let folds: Vec<&str> = this.folds.iter().map(|fold| self.names.node(*fold)).collect();
         let output = match folds.len() {
@@ -255,14 +255,6 @@ impl Emitter<'_> {
         let _ = writeln!(out, "        {result}\n    }}\n}}\n");
     }
 
-    /// What a loop computes.
-    fn about(&self, this: &Loop) -> impl Iterator<Item = String> {
-        let plan = self.plan;
-        let writes = this.writes.iter().map(|(id, array)| (plan.array_label(*array), *id));
-        let folds = this.folds.iter().map(|fold| (plan.label(*fold), *fold));
-        writes.chain(folds).map(|(label, id)| format!("{label} = {}", plan.graph.expression(id)))
-    }
-
     /// What clippy and rustc say about functions of many arguments, and about names that are not theirs.
     fn allow(&self, out: &mut String, indent: &str, parameters: usize) {
         let mut lints = Vec::new();
@@ -275,13 +267,6 @@ impl Emitter<'_> {
         if !lints.is_empty() {
             let _ = writeln!(out, "{indent}#[allow({}, reason = \"as the program has it\")]", lints.join(", "));
         }
-    }
-
-    /// The arrays of a loop, and whether they are written.
-    fn arrays(&self, this: &Loop) -> impl Iterator<Item = (&str, bool)> {
-        let reads = this.reads.iter().map(|(_, array)| (self.names.array(*array), false));
-        let writes = this.writes.iter().map(|(_, array)| (self.names.array(*array), true));
-        reads.chain(writes).collect::<Vec<_>>().into_iter()
     }
 
     fn element_function(&self, out: &mut String, element: &ElementFunction) {
@@ -383,24 +368,9 @@ impl Emitter<'_> {
         }
     }
 
-    /// The outputs that are scalars: what they are called, and what they are.
-    fn scalars(&self) -> Vec<(&str, String)> {
-        let graph = &self.plan.graph;
-        let outputs = graph.outputs.iter().enumerate().filter(|(_, output)| !graph.is_array(output.node));
-        outputs
-            .map(|(at, output)| {
-                let value = match graph.nodes[output.node] {
-                    Node::Number(number) => Rust(self.element).number(number),
-                    _ => self.names.node(output.node).to_owned(),
-                };
-                (self.names.array(Array::Output(at)), value)
-            })
-            .collect()
-    }
-
     /// The struct of several scalars.
     fn results(&self, out: &mut String) {
-        let scalars = self.scalars();
+        let scalars = self.names.scalars(self.plan, |number| Rust(self.element).number(number));
         if scalars.len() > 1 {
             let _ = writeln!(out, "/// What [`{}`] computes, besides arrays.", self.name);
             self.allow(out, "", 0);
@@ -416,7 +386,7 @@ impl Emitter<'_> {
     fn front(&self, out: &mut String) {
         let plan = self.plan;
         let graph = &plan.graph;
-        let scalars = self.scalars();
+        let scalars = self.names.scalars(self.plan, |number| Rust(self.element).number(number));
         let is_fallible = !plan.temporaries.is_empty();
         let array_outputs: Vec<usize> =
             (0..graph.outputs.len()).filter(|output| graph.is_array(graph.outputs[*output].node)).collect();

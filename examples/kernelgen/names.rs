@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::graph::{Id, Node};
+use super::graph::{Id, Node, Number};
 use super::language::MAX_NAME;
-use super::plan::{Array, Plan};
+use super::plan::{Array, Loop, Plan};
 
 /// Keywords of Rust and C, macros that C's headers may define, and what the emitted code calls its own things.
 const RESERVED: &str = "
@@ -113,5 +113,23 @@ impl Names {
 
     pub fn array(&self, array: Array) -> &str {
         &self.arrays[&array]
+    }
+
+    /// The arrays of a loop, and whether they are written.
+    pub fn of_loop(&self, this: &Loop) -> Vec<(&str, bool)> {
+        let reads = this.reads.iter().map(|(_, array)| (self.array(*array), false));
+        let writes = this.writes.iter().map(|(_, array)| (self.array(*array), true));
+        reads.chain(writes).collect()
+    }
+
+    /// The outputs that are scalars: what they are called, and what they are.
+    pub fn scalars(&self, plan: &Plan, number: impl Fn(Number) -> String) -> Vec<(&str, String)> {
+        let graph = &plan.graph;
+        let outputs = graph.outputs.iter().enumerate().filter(|(_, output)| !graph.is_array(output.node));
+        let value = |node: Id| match graph.nodes[node] {
+            Node::Number(value) => number(value),
+            _ => self.node(node).to_owned(),
+        };
+        outputs.map(|(at, output)| (self.array(Array::Output(at)), value(output.node))).collect()
     }
 }

@@ -273,6 +273,13 @@ impl Plan {
         }
     }
 
+    /// What a loop computes: a line for each array and number that comes of it.
+    pub fn about(&self, this: &Loop) -> impl Iterator<Item = String> {
+        let writes = this.writes.iter().map(|(id, array)| (self.array_label(*array), *id));
+        let folds = this.folds.iter().map(|fold| (self.label(*fold), *fold));
+        writes.chain(folds).map(|(label, id)| format!("{label} = {}", self.graph.expression(id)))
+    }
+
     /// What to call an array in memory.
     pub fn array_label(&self, array: Array) -> String {
         match array {

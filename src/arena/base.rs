@@ -33,13 +33,6 @@ pub(super) const LARGEST: usize = 8 << 20;
 /// Sizes of blocks are multiples of this.
 pub(super) const GRANULE: usize = 64;
 
-/// Out of line, so that the sum is stored after a branch that is never taken, and not after one move more.
-#[cold]
-#[inline(never)]
-const fn saturated() -> usize {
-    usize::MAX
-}
-
 /// How chunks come and go: the backing region, without its type.
 pub(super) struct Backing {
     /// A block of so many bytes, aligned to [`chunk::CHUNK_ALIGN`].
@@ -135,14 +128,26 @@ impl Store {
         self.gone_bytes.set(self.gone_bytes.get().saturating_add(bytes));
     }
 
-    /// As [`retire`](Self::retire), for one block, after `gone` bytes.
+    /// As [`retire`](Self::retire), for one block, after `gone` bytes. Answers `next`, which is what the caller answers: so that
+    /// what is never called is called last, and the caller saves no register for it.
     #[inline(always)]
-    pub(super) fn retire_after(&self, gone: usize, bytes: usize) {
+    pub(super) fn retire_after(&self, gone: usize, bytes: usize, next: NonNull<u8>) -> NonNull<u8> {
         self.retire(1, 0);
-        self.gone_bytes.set(match gone.checked_add(bytes) {
-            Some(gone) => gone,
-            None => saturated(),
-        });
+        match gone.checked_add(bytes) {
+            Some(gone) => {
+                self.gone_bytes.set(gone);
+                next
+            }
+            None => self.saturate(next),
+        }
+    }
+
+    /// Out of line, so that the sum is stored after a branch that is never taken, and not after one move more.
+    #[cold]
+    #[inline(never)]
+    extern "C" fn saturate(&self, next: NonNull<u8>) -> NonNull<u8> {
+        self.gone_bytes.set(usize::MAX);
+        next
     }
 
     #[cold]

@@ -279,13 +279,12 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
                 let more = new.size() - old.size();
                 let consumed = end - self.address();
                 self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
-                store.retire_after(gone, old.size());
                 // SAFETY: in the chunk; the old block is the caller's, and what follows it up to the limit is nobody's (F2).
                 unsafe {
-                    self.cursor.set(block.add(end - block.addr().get()));
+                    self.cursor.set(block.with_addr(NonZero::new_unchecked(end)));
                     poison::in_use(block, new.size());
                 }
-                return Some(block);
+                return Some(store.retire_after(gone, old.size(), block));
             }
         }
         // SAFETY: the caller's promise.
@@ -338,7 +337,6 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
 
     /// Why there was no block. `closed`: the frame is the arena's own, and a scope is open on it.
     #[cold]
-    #[inline(never)]
     pub(super) fn refusal(closed: bool, requested: usize, available: usize) -> AllocError {
         if closed {
             AllocError::RegionExhausted { region: "HotArena, whose memory an open scope has" }

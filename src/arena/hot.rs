@@ -229,8 +229,9 @@ impl<A: KnownAlign, R: MemoryRegion> HotArena<A, R> {
         }
     }
 
+    /// Not `inline(never)`, nor is that of the frame: their copies for the default arena would be shared by all crates, and
+    /// none would see that whoever drops the error need not make it.
     #[cold]
-    #[inline(never)]
     pub(super) fn refusal(&self, layout: Layout) -> AllocError {
         let frame = self.frame();
         Frame::<true>::refusal(frame.limit.get() == CLOSED, layout.size(), frame.remaining())

@@ -58,6 +58,28 @@ fn object(object: *mut c_void, name: &'static str) -> Result<NonNull<Header>, Fa
     NonNull::new(object.cast()).ok_or(Failure::Null(name))
 }
 
+/// An object of a descriptor that was checked to be of none that are arrays.
+///
+/// # Safety
+/// `info` as for [`bhc_alloc`]; whatever `make` asks for.
+unsafe fn new_object(
+    mutator: *mut BhcMutator,
+    info: *const BhcInfo,
+    make: impl FnOnce(Raw<'_>, &'static Info) -> Option<NonNull<Header>>,
+) -> *mut c_void {
+    answer_or_end(|| {
+        with_mutator(mutator, |capability, raw| {
+            // SAFETY: the caller's promise.
+            let info = unsafe { checked(info) }?;
+            if info.size == 0 {
+                return Err(Failure::Invalid("an array has a length: `bhc_alloc_array` makes it"));
+            }
+            let bytes = info.size as usize * size_of::<usize>();
+            make(raw, info).map(pointer).ok_or_else(|| capability.capability.general().refused(bytes).into())
+        })
+    })
+}
+
 /// Makes an object, its words not initialised, and answers a pointer to its header word. May collect.
 /// `bhc_alloc_inline` is faster.
 ///
@@ -68,18 +90,8 @@ fn object(object: *mut c_void, name: &'static str) -> Result<NonNull<Header>, Fa
 /// cbindgen:postfix=BHC_MAKES_OBJECT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_alloc(mutator: *mut BhcMutator, info: *const BhcInfo) -> *mut c_void {
-    answer_or_end(|| {
-        with_mutator(mutator, |capability, raw| {
-            // SAFETY: the caller's promise.
-            let info = unsafe { checked(info) }?;
-            if info.size == 0 {
-                return Err(Failure::Invalid("an array has a length: `bhc_alloc_array` makes it"));
-            }
-            let bytes = info.size as usize * size_of::<usize>();
-            // SAFETY: the caller's promise.
-            unsafe { raw.alloc(info) }.map(pointer).ok_or_else(|| capability.capability.general().refused(bytes).into())
-        })
-    })
+    // SAFETY: the caller's promise.
+    unsafe { new_object(mutator, info, |raw, info| raw.alloc(info)) }
 }
 
 /// Sees to it that the next objects of together `words` words, headers included, can be made by
@@ -111,20 +123,8 @@ pub unsafe extern "C" fn bhc_gc_reserve(mutator: *mut BhcMutator, words: usize) 
 /// cbindgen:postfix=BHC_MAKES_OBJECT
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bhc_alloc_reserved(mutator: *mut BhcMutator, info: *const BhcInfo) -> *mut c_void {
-    answer_or_end(|| {
-        with_mutator(mutator, |capability, raw| {
-            // SAFETY: the caller's promise.
-            let info = unsafe { checked(info) }?;
-            if info.size == 0 {
-                return Err(Failure::Invalid("an array has a length: `bhc_alloc_array` makes it"));
-            }
-            let bytes = info.size as usize * size_of::<usize>();
-            // SAFETY: the caller's promise.
-            unsafe { raw.alloc_reserved(info) }
-                .map(pointer)
-                .ok_or_else(|| capability.capability.general().refused(bytes).into())
-        })
-    })
+    // SAFETY: the caller's promise.
+    unsafe { new_object(mutator, info, |raw, info| raw.alloc_reserved(info)) }
 }
 
 /// An array of a descriptor that was checked to be one of arrays.

@@ -482,7 +482,10 @@ fn a_block_that_is_doubled_grows_where_it_is() {
 #[test]
 fn a_block_that_has_to_move_loses_nothing_and_harms_nobody() {
     let observed = keeping().observer(std::sync::Arc::new(Nobody));
-    for (by_pages, builder) in [(true, keeping()), (false, keeping().portable()), (false, observed)] {
+    if cfg!(bhc_asan) {
+        skipped("whether blocks move by their pages: the mappings that a sanitizer makes may leave none for that");
+    }
+    for (by_pages, builder) in [(cfg!(not(bhc_asan)), keeping()), (false, keeping().portable()), (false, observed)] {
         for (old, new) in [(1 << 20, 2 << 20), ((1 << 20) + 12_345, 5 << 20), (3 << 20, 9 << 20), (200_000, 1 << 20)] {
             let heap = builder.clone().build();
             let before = Filled::new(&heap, layout(LARGEST + 1, 8), 1);

@@ -362,6 +362,8 @@ fn pages_of_an_observed_heap_never_go_back() {
 fn blocks_of_an_observed_heap_move_by_their_bytes_and_not_by_their_pages() {
     #[cfg(any(not(target_os = "linux"), miri))]
     skipped("whether pages are in memory is asked of Linux only");
+    #[cfg(bhc_asan)]
+    skipped("whether blocks move by their pages: the mappings that a sanitizer makes may leave none for that");
     #[cfg(all(target_os = "linux", not(miri)))]
     for observed in [true, false] {
         let builder = PinnedHeap::builder();
@@ -375,7 +377,9 @@ fn blocks_of_an_observed_heap_move_by_their_bytes_and_not_by_their_pages() {
         assert_ne!(moved, block);
         Blocks::<PinnedHeap>::check(moved, old.size(), 3);
         let (there, pages) = resident(block, old.size());
-        assert_eq!(there, if observed { pages } else { 0 }, "the pages where it was");
+        if observed || cfg!(not(bhc_asan)) {
+            assert_eq!(there, if observed { pages } else { 0 }, "the pages where it was");
+        }
         free(&heap, moved, new);
         free(&heap, in_the_way, old);
     }
