@@ -163,3 +163,23 @@ fn a_dynamic_library_serves_as_well() {
         |way, program| passes(way, &program.run(&["8"])),
     );
 }
+
+#[test]
+fn the_program_of_the_readme_prints_what_it_says() {
+    let Some(library) = library() else { return };
+    let readme = include_str!("../../README.md");
+    let program = readme.split_once("```c\n").and_then(|(_, rest)| rest.split_once("```")).expect("a program").0;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("readme.c");
+    std::fs::write(&file, program).expect("a file");
+    each(
+        "the README's program",
+        &PLAINLY,
+        |language, flags| library.compile(language, &file, flags),
+        |way, program| {
+            let output = program.run(&[]);
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said == "5000050000 998001\n", "{way}:\n{}", printed(&output));
+        },
+    );
+}
