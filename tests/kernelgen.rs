@@ -13,6 +13,9 @@
 //!
 //! The generator's modules are included as they are, nothing is copied.
 
+// It builds packages of its own, whatever this test is built for: once is enough.
+#![cfg(not(any(bhc_asan, miri)))]
+
 #[allow(dead_code, reason = "the tests look at what they need")]
 #[path = "../examples/kernelgen"]
 mod generator {
