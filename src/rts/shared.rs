@@ -20,8 +20,10 @@ use crate::stats::AllocStats;
 /// #[global_allocator]
 /// static GLOBAL: PinnedGlobal = PinnedGlobal::new();
 ///
+/// let text = String::from("in the program's heap");
 /// let heap = GLOBAL.heap().expect("it has been used");
 /// let capability = Config::new().share_pinned(heap).build();
+/// assert!(capability.pinned().contains(text.as_ptr()));
 /// // What a buffer holds may go to another thread.
 /// let buffer = Place::<Align<64>>::new().within(capability.pinned().clone()).zeroed::<f32>(100);
 /// std::thread::spawn(move || drop(buffer)).join().unwrap();
