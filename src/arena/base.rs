@@ -128,11 +128,10 @@ impl Store {
         self.gone_bytes.set(self.gone_bytes.get().saturating_add(bytes));
     }
 
-    /// As [`retire`](Self::retire), for one block, after `gone` bytes. Answers `next`, which is what the caller answers: so that
-    /// what is never called is called last, and the caller saves no register for it.
+    /// Adds bytes to those that are gone, of which there are `gone`; whoever calls this has counted the block. Answers `next`, which
+    /// is what the caller answers: so that what is never called is called last, and the caller saves no register for it.
     #[inline(always)]
     pub(super) fn retire_after(&self, gone: usize, bytes: usize, next: NonNull<u8>) -> NonNull<u8> {
-        self.retire(1, 0);
         match gone.checked_add(bytes) {
             Some(gone) => {
                 self.gone_bytes.set(gone);

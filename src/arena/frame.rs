@@ -279,6 +279,7 @@ impl<const IN_MEMORY: bool> Frame<IN_MEMORY> {
                 let more = new.size() - old.size();
                 let consumed = end - self.address();
                 self.balance.set(balance.wrapping_add(if IN_MEMORY { consumed.wrapping_sub(more) } else { more }));
+                store.retire(1, 0);
                 // SAFETY: in the chunk; the old block is the caller's, and what follows it up to the limit is nobody's (F2).
                 unsafe {
                     self.cursor.set(block.with_addr(NonZero::new_unchecked(end)));
