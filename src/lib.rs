@@ -34,6 +34,7 @@
 //! | `buffer` | typed memory | [`AlignedSlice`], [`SimdBuffer`], [`Place`] |
 //! | `arena` | the Hot Arena: bump pointer, scopes | [`HotArena`], [`Scope`], [`HotArenaBuilder`], [`ArenaBox`], [`Mark`], [`with_arena`], `with_thread_arena` |
 //! | `runs`, `class` | runs of slices of 8 KiB, given out and joined again; the classes of smaller sizes: for both heaps | |
+//! | `owned`, `units` | boxes and shared values that may be refused; numbers as people read them | |
 //! | `pinned` | the Pinned Heap: a `malloc` that is told the layout | `PinnedHeap`, `PinnedHeapBuilder`, `PinnedGlobal`, `SegmentObserver`, `Misuse`, … |
 //! | `general` | the General Heap: boxed values, and a collector that moves them | `GeneralHeap`, `GeneralHeapBuilder`, `Gc`, `Root`, `HeapBytes`, `gc_object!`; in `general`: the arrays, statistics, verifier, and the `raw` heap for compiled code |
 //! | `rts` | one mutator's regions behind a run-time switch | `Capability`, `Config`, `Parts`, `ByRegion`, `KnownRegion`, `RuntimeBuffer`, `SharedPinned`, `CapabilityStats` |
