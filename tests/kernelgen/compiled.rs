@@ -218,7 +218,7 @@ macro_rules! element {
             fn put(self, out: &mut Vec<u8>) {
                 out.extend(self.to_le_bytes());
             }
-            #[allow(clippy::eq_op)]
+            #[allow(clippy::eq_op, reason = "a NaN is not itself")]
             fn same(self, other: Self) -> bool {
                 self.to_le_bytes() == other.to_le_bytes() || self != self && other != other
             }
